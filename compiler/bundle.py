@@ -1,0 +1,89 @@
+"""`Bundle`: what a build results in. Files by relative path, the problems found, a digest, and the source map back to the graph."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from compiler.problems import ObjectRef, Problem, has_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+#: The file that HAProxy is started with; all other files are named in it, relative to it.
+HAPROXY_CFG = "haproxy.cfg"
+
+
+class File(msgspec.Struct, frozen=True):
+    """Content and permission bits of one file; the content of a secret file (keys) is not shown by `repr`."""
+
+    content: bytes
+    mode: int = 0o644
+    secret: bool = False
+
+    def __repr__(self) -> str:
+        shown = "<secret>" if self.secret else f"{len(self.content)} bytes"
+        return f"File({shown}, mode={self.mode:#o})"
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a rendered line comes from: the object, its path in the input, and the fields that the line expresses."""
+
+    object: ObjectRef
+    path: str
+    fields: tuple[str, ...] = ()
+
+
+class SourceMap:
+    """Rendered line → origin, for each file; and the reverse.
+
+    `origins` are shared: `lines[path][n]` is the index of the origin of line n + 1, or -1 where the line is nobody's.
+    """
+
+    def __init__(self, origins: Iterable[Origin] = (), lines: Mapping[str, list[int]] | None = None) -> None:
+        self._origins = tuple(origins)
+        self._lines = dict(lines or {})
+
+    def at(self, path: str, line: int) -> Origin | None:
+        """The origin of line `line` (from 1) of the file `path` of the bundle; None where it has none."""
+        numbers = self._lines.get(path, [])
+        if not 0 < line <= len(numbers) or numbers[line - 1] < 0:
+            return None
+        return self._origins[numbers[line - 1]]
+
+    def lines_of(self, object_id: str) -> Iterator[tuple[str, int, Origin]]:
+        """Every (file, line, origin) that the object with this id caused, in the order of the files."""
+        for path, numbers in sorted(self._lines.items()):
+            for line, number in enumerate(numbers, 1):
+                if number >= 0 and self._origins[number].object.id == object_id:
+                    yield path, line, self._origins[number]
+
+    def object_with_id(self, object_id: str) -> Origin | None:
+        """The first origin of the object with this id, or None: to find whom a name in a complaint belongs to."""
+        return next((origin for origin in self._origins if origin.object.id == object_id), None)
+
+
+class Bundle(msgspec.Struct, frozen=True):
+    """The result of `compiler.build`. With errors among the problems there are no files."""
+
+    files: dict[str, File]
+    problems: tuple[Problem, ...]
+    source_map: SourceMap
+    digest: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the files may be used: no problem is an error."""
+        return not has_errors(self.problems)
+
+
+def digest_of(files: Mapping[str, File]) -> str:
+    """SHA-256, in hex, over paths, modes and contents; equal digests mean equal files."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        file = files[path]
+        digest.update(f"{path}\0{file.mode:o}\0{len(file.content)}\0".encode())
+        digest.update(file.content)
+    return digest.hexdigest()
