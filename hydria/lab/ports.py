@@ -1,0 +1,64 @@
+"""Ports on loopback that are certainly free, because they are held.
+
+A port that was found free and let go may be taken by somebody else a moment later. A held port is bound, with SO_REUSEPORT, by a
+socket that never listens: the kernel gives it to nobody else, refuses connections to it, and lets other sockets of the same user
+that also ask for SO_REUSEPORT (HAProxy's do, and the lab's) listen on it (socket(7)).
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ATTEMPTS = 50
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """AF_INET6 for an address with a colon, else AF_INET."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def bound_socket(address: str, port: int) -> socket.socket:
+    """A TCP socket with SO_REUSEPORT bound to `address` and `port` (0: the kernel chooses). Raises OSError if it is taken."""
+    bound = socket.socket(family_of(address), socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((address, port))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+class HeldPort:
+    """One port, the same on every address of `addresses`, held until `close`. Raises OSError if none can be had."""
+
+    def __init__(self, addresses: Sequence[str] = ("127.0.0.1",)) -> None:
+        for attempt in range(_ATTEMPTS):
+            with ExitStack() as stack:
+                first = stack.enter_context(bound_socket(addresses[0], 0))
+                self.port: int = first.getsockname()[1]
+                try:
+                    for address in addresses[1:]:
+                        stack.enter_context(bound_socket(address, self.port))
+                except OSError:
+                    if attempt + 1 == _ATTEMPTS:
+                        raise
+                    continue
+                self._held = stack.pop_all()
+                return
+
+    def close(self) -> None:
+        """Lets the port go."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
