@@ -1,0 +1,59 @@
+# Every target gets what it needs by itself: Debian packages (as root; otherwise it says which are missing), then `.venv`.
+# Runs anew only what has changed: the virtual environment follows the files that the stamps below depend on.
+
+PYTHON ?= python3
+BIN := .venv/bin
+EXTENSIONS := $(wildcard fastpath/*.pyx)
+DEBIAN := python3-venv haproxy keepalived nftables iproute2 openssl curl $(if $(EXTENSIONS),gcc libc6-dev python3-dev)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+# Debian keeps haproxy, keepalived and nft in /usr/sbin, which is not in everybody's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint bench clean debian
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
+
+demo: .venv/.runtime ## compile an example, run it with real traffic and judge every answer
+	@$(BIN)/python -m hydria.lab.demo
+
+test: .venv/.development ## all tests that take seconds
+	@$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: .venv/.development ## the tests that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+lint: .venv/.development ## style, format and types; any remark is an error
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: .venv/.development ## measure what benchmarks/ measures
+ifneq ($(wildcard benchmarks/__main__.py),)
+	@$(BIN)/python -m benchmarks
+else
+	@echo 'There are no benchmarks yet.'
+endif
+
+clean: ## remove everything that was made, .venv included
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage fastpath/*.c fastpath/*.so
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+debian:
+	@PYTHON='$(PYTHON)' tools/debian-packages $(DEBIAN)
+
+# What the product needs to run. A new top-level package (its __init__.py) must be made known to the editable installation too.
+.venv/.runtime: pyproject.toml setup.py $(EXTENSIONS) $(wildcard fastpath/*.pxd) $(wildcard */__init__.py) | debian
+	@echo '· Python packages of Hydria into .venv'
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable .
+	@touch $@
+
+# What its development needs besides.
+.venv/.development: .venv/.runtime
+	@echo '· Python packages of its development into .venv'
+	@$(PIP) install --group dev
+	@touch $@
