@@ -1,0 +1,142 @@
+"""HAProxy's two UNIX sockets: the worker's (`StatsSocket`) and the master's (`MasterSocket`).
+
+Both are asked one command a connection, end their answer by closing, and get a deadline and a bound
+(management guide 9.3 "Unix Socket commands", 9.4 "Master CLI").
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent.clock import Clock, SystemClock
+from agent.errors import SocketFault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Bytes. A server takes some 500 in `show stat`, so this is for a hundred thousand of them.
+_LIMIT = 64 * 1024 * 1024
+_CHUNK = 256 * 1024
+
+#: Seconds for one whole answer.
+_TIMEOUT = 5.0
+
+
+class _Socket:
+    """One UNIX socket; `timeout` in seconds for a whole answer, `limit` in bytes."""
+
+    #: Whether HAProxy goes on reading commands until it is told that there are no more.
+    conversational = False
+
+    def __init__(self, path: Path, timeout: float = _TIMEOUT, limit: int = _LIMIT, clock: Clock | None = None) -> None:
+        self.path = path
+        self._timeout = timeout
+        self._limit = limit
+        self._clock = clock or SystemClock()
+
+    def ask(self, command: str) -> str:
+        """The whole answer to one command. Raises SocketFault; ValueError for a command of more than one line."""
+        if "\n" in command:
+            raise ValueError(f"one command a connection, not {command!r}")
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(self._timeout)
+                connection.connect(str(self.path))
+                connection.sendall(command.encode() + b"\n")
+                if self.conversational:
+                    connection.shutdown(socket.SHUT_WR)
+                answer = self._read(connection)
+        except TimeoutError as error:
+            raise SocketFault(f"{self.path}: no whole answer to {command!r} within {self._timeout:g} s") from error
+        except OSError as error:
+            raise SocketFault(f"{self.path}: {command!r} cannot be asked: {error.strerror or error}") from error
+        if len(answer) > self._limit:
+            raise SocketFault(f"{self.path}: the answer to {command!r} is larger than {self._limit} bytes")
+        return answer.decode(errors="backslashreplace")
+
+    def _read(self, connection: socket.socket) -> bytearray:
+        """All that comes until HAProxy closes, or until it is more than the limit. Raises OSError."""
+        deadline = self._clock.monotonic() + self._timeout
+        answer = bytearray()
+        while len(answer) <= self._limit:
+            connection.settimeout(max(deadline - self._clock.monotonic(), 0.001))
+            chunk = connection.recv(_CHUNK)
+            if not chunk:
+                break
+            answer += chunk
+            if self._clock.monotonic() > deadline:
+                raise TimeoutError
+        return answer
+
+
+class StatsSocket(_Socket):
+    """The socket of a worker."""
+
+    def show_stat(self) -> list[dict[str, str]]:
+        """`show stat`: a row for each frontend, backend and server, by the names of the columns (management guide 9.1)."""
+        answer = self.ask("show stat")
+        if not answer.startswith("# "):
+            raise SocketFault(f"{self.path}: `show stat` answers {answer[:200]!r}")
+        rows = csv.DictReader(answer[2:].splitlines())
+        # Each line ends with a comma, the heading too: the last column has neither name nor value.
+        return [{name: value or "" for name, value in row.items() if name} for row in rows]
+
+    def show_info(self) -> dict[str, str]:
+        """`show info`: what the worker says of itself, by name."""
+        answer = self.ask("show info")
+        pairs = (line.partition(": ") for line in answer.splitlines() if line)
+        return {name: value for name, _, value in pairs}
+
+
+class Processes(NamedTuple):
+    """What `show proc` lists: the master, how often it was reloaded and failed since the last success; workers, by process id."""
+
+    master: int
+    reloads: int
+    failed: int
+    workers: tuple[int, ...]
+    old_workers: tuple[int, ...]
+
+
+class MasterSocket(_Socket):
+    """The socket of a master (`haproxy -W -S`)."""
+
+    conversational = True
+
+    def processes(self) -> Processes:
+        """`show proc`, read."""
+        return parse_processes(self.ask("show proc"))
+
+    def reload(self) -> None:
+        """Asks the master to load its configuration again; whether that went well shows in `processes`.
+
+        HAProxy before 2.7 becomes another program image on the spot: the connection breaks, and the socket is away for a moment.
+        """
+        with suppress(SocketFault):
+            self.ask("reload")
+
+
+def parse_processes(answer: str) -> Processes:
+    """Reads the answer to `show proc`; raises SocketFault where it is not one.
+
+    Workers have a number of reloads, too: those that they have survived. A worker that went on serving after a failed reload is still
+    listed as current.
+    """
+    section = "master"
+    found: dict[str, list[int]] = {"workers": [], "old workers": []}
+    master = None
+    for line in answer.splitlines():
+        if line.startswith("# "):
+            section = line[2:].strip()
+        elif match := re.match(r"(\d+)\s+(\w+)\s+(\d+)(?:\s+\[failed: (\d+)\])?\s", line):
+            if match[2] == "master":
+                master = (int(match[1]), int(match[3]), int(match[4] or 0))
+            elif section in found:
+                found[section].append(int(match[1]))
+    if master is None:
+        raise SocketFault(f"`show proc` answers {answer[:200]!r}")
+    return Processes(*master, workers=tuple(found["workers"]), old_workers=tuple(found["old workers"]))
