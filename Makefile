@@ -49,7 +49,7 @@ debian:
 	@echo '· Python packages of Hydria into .venv'
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
 	@$(PIP) install --upgrade 'pip>=25.1'
-	@$(PIP) install --editable .
+	@PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --editable .
 	@touch $@
 
 # What its development needs besides.
