@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from compiler.errors import SystemFault
+from compiler.index import Object
 from compiler.problems import ObjectRef, Problem, has_errors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 #: The file that HAProxy is started with; all other files are named in it, relative to it.
 HAPROXY_CFG = "haproxy.cfg"
@@ -39,30 +38,47 @@ class Origin(msgspec.Struct, frozen=True):
 class SourceMap:
     """Rendered line → origin, for each file; and the reverse.
 
-    `origins` are shared: `lines[path][n]` is the index of the origin of line n + 1, or -1 where the line is nobody's.
+    Origins are kept as (object, fields) and described only when somebody asks: a build has tens of thousands of lines, a complaint one.
+    `lines[path][n]` is the index of the origin of line n + 1, or -1 where the line is nobody's; `owners[path]` the object that a file
+    as a whole was made for.
     """
 
-    def __init__(self, origins: Iterable[Origin] = (), lines: Mapping[str, list[int]] | None = None) -> None:
-        self._origins = tuple(origins)
-        self._lines = dict(lines or {})
+    def __init__(
+        self,
+        origins: Sequence[tuple[Object, tuple[str, ...]]] = (),
+        lines: Mapping[str, list[int]] | None = None,
+        owners: Mapping[str, Object] | None = None,
+        describe: Callable[[Object, tuple[str, ...]], Origin] | None = None,
+    ) -> None:
+        self._origins = origins
+        self._lines = lines or {}
+        self._owners = owners or {}
+        self._describe = describe
 
     def at(self, path: str, line: int) -> Origin | None:
-        """The origin of line `line` (from 1) of the file `path` of the bundle; None where it has none."""
-        numbers = self._lines.get(path, [])
+        """The origin of line `line` (from 1) of the file `path` of the bundle; for a file without a map, that of the file; else None."""
+        if path not in self._lines:
+            return self._origin(self._owners[path], ()) if path in self._owners else None
+        numbers = self._lines[path]
         if not 0 < line <= len(numbers) or numbers[line - 1] < 0:
             return None
-        return self._origins[numbers[line - 1]]
+        return self._origin(*self._origins[numbers[line - 1]])
 
     def lines_of(self, object_id: str) -> Iterator[tuple[str, int, Origin]]:
         """Every (file, line, origin) that the object with this id caused, in the order of the files."""
         for path, numbers in sorted(self._lines.items()):
             for line, number in enumerate(numbers, 1):
-                if number >= 0 and self._origins[number].object.id == object_id:
-                    yield path, line, self._origins[number]
+                if number >= 0 and self._origins[number][0].id == object_id:
+                    yield path, line, self._origin(*self._origins[number])
 
     def object_with_id(self, object_id: str) -> Origin | None:
         """The first origin of the object with this id, or None: to find whom a name in a complaint belongs to."""
-        return next((origin for origin in self._origins if origin.object.id == object_id), None)
+        return next((self._origin(*origin) for origin in self._origins if origin[0].id == object_id), None)
+
+    def _origin(self, node: Object, fields: tuple[str, ...]) -> Origin:
+        if self._describe is None:
+            raise SystemFault("a source map with origins was made without a way to describe them")
+        return self._describe(node, fields)
 
 
 class Bundle(msgspec.Struct, frozen=True):

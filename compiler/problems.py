@@ -31,7 +31,7 @@ class ObjectRef(msgspec.Struct, frozen=True):
     name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.type} {self.id}" + (f" ({self.name})" if self.name else "")
+        return " ".join(filter(None, (self.type, self.id, f"({self.name})" if self.name else "")))
 
 
 #: code → what it means, for the documentation's table.

@@ -33,6 +33,12 @@ FIRST_HAPROXY: dict[Feature, Version] = {
     Feature.GUID: (3, 0),
 }
 
+
+def first_with(feature: Feature) -> str:
+    """The first version that has the feature, as text."""
+    return ".".join(map(str, FIRST_HAPROXY[feature]))
+
+
 #: The HAProxy branches that Hydria is tested with, oldest first; anything older than the first is refused.
 SUPPORTED_HAPROXY: tuple[Version, ...] = ((2, 6), (2, 8), (3, 0), (3, 2))
 
@@ -50,7 +56,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `haproxy`, `keepalived`: versions. `cpus`: threads of HAProxy. `memory`: bytes that HAProxy may use, None for no check.
     `run_directory`: absolute; holds the sockets. `user`, `group`: whom HAProxy becomes, None to stay who it is.
     `bind_address`: binds here in place of the VIPs; `port_offset`: added to every listener's port (both for trying a graph on
-    any machine). `maxconn`: connections of the whole process. `log`: HAProxy's log target (`/dev/log`, `stdout`, `10.0.0.1:514`), None for none.
+    any machine). `maxconn`: connections of the whole process. `log`: HAProxy's log target (`/dev/log`, `stdout`, `10.0.0.1:514`), None for none. `hard_stop_after`: seconds that an old worker may
+    go on with its connections after a reload, `max_reloads`: reloads that it may see; then it ends.
     """
 
     haproxy: Version = (2, 6)
@@ -66,6 +73,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     port_offset: int = 0
     maxconn: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 1_000_000
     log: str | None = "/dev/log"
+    hard_stop_after: Annotated[int, msgspec.Meta(ge=1, le=2_147_483)] = 3600
+    max_reloads: Annotated[int, msgspec.Meta(ge=1)] = 50
 
     def has(self, feature: Feature) -> bool:
         """Whether the target's HAProxy can do this."""
@@ -106,10 +115,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             oldest = ".".join(map(str, SUPPORTED_HAPROXY[0]))
             found.append(_problem("haproxy", f"version {'.'.join(map(str, self.haproxy))} given; {oldest} is the oldest supported"))
         if not re.fullmatch(r"/[\w./:+@-]*", self.run_directory, re.ASCII):
-            found.append(_problem("run_directory", f"{self.run_directory!r} given; an absolute path of letters, digits and ./:_+@- is needed"))
+            found.append(
+                _problem("run_directory", f"{self.run_directory!r} given; an absolute path of letters, digits and ./:_+@- is needed")
+            )
         elif len(self.run_directory) > _LONGEST_RUN_DIRECTORY:
             found.append(
-                _problem("run_directory", f"{len(self.run_directory)} characters given; a UNIX socket's path takes {_LONGEST_RUN_DIRECTORY}")
+                _problem(
+                    "run_directory", f"{len(self.run_directory)} characters given; a UNIX socket's path takes {_LONGEST_RUN_DIRECTORY}"
+                )
             )
         if self.bind_address is not None:
             try:
@@ -162,5 +175,7 @@ _READERS = {
     "bind_address": str,
     "port_offset": int,
     "maxconn": int,
+    "hard_stop_after": int,
+    "max_reloads": int,
     "log": lambda text: text or None,
 }

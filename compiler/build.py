@@ -1,0 +1,57 @@
+"""The whole way from a graph to a bundle: check → lower → render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from compiler.bundle import Bundle, File, Origin, SourceMap, digest_of
+from compiler.certificates import Material
+from compiler.check import check
+from compiler.errors import SystemFault
+from compiler.graph import LoadBalancer
+from compiler.index import Index, Object, reference
+from compiler.lower import lower
+from compiler.problems import has_errors
+from compiler.quoting import Inexpressible
+from compiler.render import render
+from compiler.secrets import Secret, Secrets
+from compiler.target import Target
+
+
+def build(
+    graph: LoadBalancer,
+    target: Target | None = None,
+    secrets: Mapping[str, Secret] | None = None,
+    *,
+    previous: Mapping[str, int] | None = None,
+) -> Bundle:
+    """Everything that HAProxy needs to serve `graph` on `target`, or why it cannot be had.
+
+    `secrets` maps each `*_container_ref` to its material; `previous` maps member ids to the server ids of the generation that runs,
+    which they keep. Problems of the graph come back in the bundle, which then has no files; an exception is a fault of Hydria's.
+    """
+    target = target or Target()
+    index = Index(graph)
+    material = Material(secrets if isinstance(secrets, Secrets) else Secrets(secrets))
+    problems = target.problems() + check(index, target, material)
+    if has_errors(problems):
+        return Bundle({}, tuple(problems), SourceMap(), digest_of({}))
+    try:
+        lowered = lower(index, target, material, previous)
+    except Inexpressible as error:
+        raise SystemFault(f"a value passed the checks but cannot be expressed: {error}") from error
+    files = {path: file for path, (file, _) in lowered.files.items()}
+    origins: list[tuple[Object, tuple[str, ...]]] = []
+    lines: dict[str, list[int]] = {}
+    for path, rendered in render(lowered.config).items():
+        files[path] = File(rendered.text.encode())
+        lines[path] = [number + len(origins) if number >= 0 else -1 for number in rendered.lines] if origins else rendered.lines
+        origins += rendered.origins
+    owners = {path: cast("Object", node) for path, (_, node) in lowered.files.items()}
+
+    def origin(node: Object, fields: tuple[str, ...]) -> Origin:
+        return Origin(reference(node), index.path(node), fields)
+
+    source_map = SourceMap(origins, lines, owners, origin)
+    return Bundle(files, tuple(problems), source_map, digest_of(files))

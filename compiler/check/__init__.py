@@ -1,0 +1,25 @@
+"""What types cannot say about a graph. One file a subject; each function takes a `Report` and the objects, and adds what it finds.
+
+Rules: report everything, never only the first; say what was given and what is allowed; leave nothing for HAProxy to find that can
+be known here. A value that HAProxy cannot express, or would read otherwise than the user meant, is an error; what is merely useless
+is a warning. `compiler.lower` may rely on a graph without errors.
+"""
+
+from __future__ import annotations
+
+from compiler.certificates import Material
+from compiler.check import listeners, pools, references, tls
+from compiler.check.report import Report
+from compiler.index import Index
+from compiler.problems import Problem
+from compiler.target import Target
+
+
+def check(index: Index, target: Target, material: Material) -> list[Problem]:
+    """Everything that is wrong with the graph for this target and with this material, in the document's order."""
+    report = Report(index)
+    references.check(report)
+    listeners.check(report, target)
+    pools.check(report, target)
+    tls.check(report, material)
+    return report.problems

@@ -1,0 +1,104 @@
+"""TLS: what a listener or a re-encrypting pool asks for, and whether the secrets it names can be used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from compiler.certificates import BadSecret, Material
+from compiler.check.report import Report, shown
+from compiler.graph import Listener, Pool
+
+#: Oldest first, as HAProxy orders them (`ssl-min-ver`, `ssl-max-ver`).
+VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+ALPN = ("h2", "http/1.1", "http/1.0")
+
+_LISTENER_FIELDS = (
+    "default_tls_container_ref",
+    "sni_container_refs",
+    "client_ca_tls_container_ref",
+    "client_crl_container_ref",
+    "tls_ciphers",
+    "tls_versions",
+    "alpn_protocols",
+    "hsts_max_age",
+)
+_POOL_FIELDS = ("tls_container_ref", "ca_tls_container_ref", "crl_container_ref", "tls_ciphers", "tls_versions", "alpn_protocols")
+
+
+def check(report: Report, material: Material) -> None:
+    for listener in report.graph.listeners:
+        if listener.protocol == "TERMINATED_HTTPS":
+            _listener(report, listener, material)
+        else:
+            _unused(report, listener, _LISTENER_FIELDS, f"a {listener.protocol} listener does not end TLS")
+    for pool in report.index.pools.values():
+        if pool.tls_enabled:
+            _pool(report, pool, material)
+        else:
+            _unused(report, pool, _POOL_FIELDS, "the pool does not encrypt (tls_enabled is false)")
+
+
+def _unused(report: Report, node: Listener | Pool, fields: tuple[str, ...], why: str) -> None:
+    for field in fields:
+        if getattr(node, field):
+            report.warning(node, field, "not-applicable", f"{field} is given, but {why}")
+
+
+def _listener(report: Report, listener: Listener, material: Material) -> None:
+    if not listener.default_tls_container_ref and not listener.sni_container_refs:
+        message = "a TERMINATED_HTTPS listener needs a certificate: default_tls_container_ref, or sni_container_refs"
+        report.error(listener, "default_tls_container_ref", "missing-field", message)
+    _secret(report, listener, "default_tls_container_ref", listener.default_tls_container_ref, material, material.identity)
+    for number, reference in enumerate(listener.sni_container_refs):
+        _secret(report, listener, f"sni_container_refs[{number}]", reference, material, material.identity)
+    _secret(report, listener, "client_ca_tls_container_ref", listener.client_ca_tls_container_ref, material, material.authorities)
+    _secret(report, listener, "client_crl_container_ref", listener.client_crl_container_ref, material, material.revocations)
+    if listener.client_authentication != "NONE" and not listener.client_ca_tls_container_ref:
+        message = f"client_authentication {listener.client_authentication} needs client_ca_tls_container_ref to verify clients against"
+        report.error(listener, "client_ca_tls_container_ref", "missing-field", message)
+    if listener.client_crl_container_ref and not listener.client_ca_tls_container_ref:
+        report.error(listener, "client_crl_container_ref", "conflicting-fields", "a revocation list needs client_ca_tls_container_ref")
+    if (listener.hsts_include_subdomains or listener.hsts_preload) and listener.hsts_max_age is None:
+        field = "hsts_preload" if listener.hsts_preload else "hsts_include_subdomains"
+        report.error(listener, field, "conflicting-fields", f"{field} needs hsts_max_age")
+    _parameters(report, listener)
+
+
+def _pool(report: Report, pool: Pool, material: Material) -> None:
+    _secret(report, pool, "tls_container_ref", pool.tls_container_ref, material, material.identity)
+    _secret(report, pool, "ca_tls_container_ref", pool.ca_tls_container_ref, material, material.authorities)
+    _secret(report, pool, "crl_container_ref", pool.crl_container_ref, material, material.revocations)
+    if pool.crl_container_ref and not pool.ca_tls_container_ref:
+        report.error(pool, "crl_container_ref", "conflicting-fields", "a revocation list needs ca_tls_container_ref")
+    _parameters(report, pool)
+
+
+def _secret(
+    report: Report, node: Listener | Pool, field: str, reference: str | None, material: Material, parse: Callable[[str], object]
+) -> None:
+    if not reference:
+        return
+    missing = material.missing(reference)
+    if missing:
+        report.error(node, field, "unknown-secret", f"{shown(reference)} given: {missing}")
+        return
+    try:
+        parse(reference)
+    except BadSecret as error:
+        report.error(node, field, "bad-secret", f"{shown(reference)}: {error}")
+
+
+def _parameters(report: Report, node: Listener | Pool) -> None:
+    if node.tls_ciphers and not re.fullmatch(r"[A-Za-z0-9_+!:@=.,-]+", node.tls_ciphers):
+        message = f"{shown(node.tls_ciphers)} given; OpenSSL names of ciphers with : between them are needed"
+        report.error(node, "tls_ciphers", "invalid-value", message)
+    if node.tls_versions:
+        places = sorted({VERSIONS.index(version) for version in node.tls_versions})
+        if places[-1] - places[0] + 1 != len(places):
+            missing = ", ".join(version for version in VERSIONS[places[0] : places[-1]] if version not in node.tls_versions)
+            message = f"{', '.join(node.tls_versions)} given; HAProxy takes a range of versions without gaps (missing: {missing})"
+            report.error(node, "tls_versions", "inexpressible", message)
+    for number, protocol in enumerate(node.alpn_protocols or ()):
+        if protocol not in ALPN:
+            report.error(node, f"alpn_protocols[{number}]", "invalid-value", f"{shown(protocol)} given; allowed: {', '.join(ALPN)}")

@@ -1,0 +1,299 @@
+"""Text → plain data (dict, list, str, int …), for JSON and YAML; and where in the text each field stands.
+
+YAML is read from libyaml's events, not by a recursive loader: depth, repetition through aliases and repeated keys can then be
+refused with a place, and no input can exhaust the stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import yaml
+
+from compiler.errors import ProblemError
+from compiler.problems import Problem
+
+#: Bytes of YAML and of JSON that are read at most. YAML is for people: what is larger is better written as JSON.
+YAML_LIMIT = 16 * 1024**2
+JSON_LIMIT = 512 * 1024**2
+#: Levels of nesting (a graph has about ten) and values after all YAML aliases are followed.
+DEPTH_LIMIT = 64
+VALUES_LIMIT = 5_000_000
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_KEEP_AS_TEXT = "tag:yaml.org,2002:timestamp"
+_MERGE = "tag:yaml.org,2002:merge"
+_PLAIN_CONTAINERS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)")
+
+
+class Place(NamedTuple):
+    """Line and column, both from 1."""
+
+    line: int
+    column: int
+
+
+def is_json(data: bytes) -> bool:
+    """Whether this is to be read as JSON: the first character that is not white space opens an object or an array.
+
+    YAML in flow style looks like that too; whoever writes it by hand may start it with `---`.
+    """
+    return data[:4096].lstrip()[:1] in (b"{", b"[")
+
+
+def parse(data: bytes) -> Any:
+    """The plain data that `data` holds; raises ProblemError ("syntax", "too-large" or "duplicate-field") with its place."""
+    if is_json(data):
+        return _parse_json(data)
+    return _parse_yaml(data)
+
+
+def _parse_json(data: bytes) -> Any:
+    if len(data) > JSON_LIMIT:
+        raise ProblemError([Problem(code="too-large", message=f"{len(data)} bytes of JSON given; {JSON_LIMIT} are read at most")])
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ProblemError([_json_syntax(data, error)]) from error
+
+
+def _json_syntax(data: bytes, error: Exception) -> Problem:
+    if isinstance(error, RecursionError):
+        return Problem(code="too-large", message=f"the JSON is nested too deeply; {DEPTH_LIMIT} levels are read at most")
+    match = re.search(r"\(byte (\d+)\)", str(error))
+    offset = int(match[1]) if match else len(data)
+    line = data.count(b"\n", 0, offset) + 1
+    column = offset - (data.rfind(b"\n", 0, offset) + 1) + 1
+    text = re.sub(r"\s*\(byte \d+\)", "", str(error))
+    return Problem(code="syntax", message=f"this is not JSON: {text}", line=line, column=column)
+
+
+class _Container(NamedTuple):
+    """A mapping or sequence that is being read."""
+
+    value: Any
+    anchor: str | None
+    at: Place
+    size: list[int]  # one number: values inside, aliases followed
+
+
+def _parse_yaml(data: bytes) -> Any:
+    if len(data) > YAML_LIMIT:
+        message = f"{len(data)} bytes of YAML given; {YAML_LIMIT} are read at most. JSON may be larger: convert it"
+        raise ProblemError([Problem(code="too-large", message=message)])
+    try:
+        return _YamlReader().read(yaml.parse(data, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        message = f"this is not YAML: {error.problem or error.context}"
+        raise ProblemError([Problem(code="syntax", message=message, line=place[0], column=place[1])]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = f"this is not YAML: {' '.join(str(error).split())}"
+        raise ProblemError([Problem(code="syntax", message=message)]) from error
+
+
+def _stop(code: str, message: str, at: Place) -> ProblemError:
+    return ProblemError([Problem(code=code, message=message, line=at.line, column=at.column)])
+
+
+class _YamlReader:
+    """Builds data from events with a stack of its own."""
+
+    def __init__(self) -> None:
+        self._resolver = yaml.resolver.Resolver()
+        self._constructor = yaml.constructor.SafeConstructor()
+        self._stack: list[_Container] = []
+        self._keys: list[Any] = []  # for each open container: the key that waits for its value, or _NO_KEY
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._result: Any = None
+        self._documents = 0
+
+    def read(self, events: Iterable[yaml.Event]) -> Any:
+        for event in events:
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                value = self._scalar(event)
+                if event.anchor is not None:
+                    self._anchors[event.anchor] = (value, 1)
+                self._put(value, 1, event)
+            elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
+                if event.tag not in _PLAIN_CONTAINERS:
+                    raise _stop("syntax", f"the tag {event.tag} is not known here; plain values are read", _place(event))
+                if len(self._stack) >= DEPTH_LIMIT:
+                    raise _stop("too-large", f"nested too deeply; {DEPTH_LIMIT} levels are read at most", _place(event))
+                self._stack.append(_Container({} if kind is yaml.MappingStartEvent else [], event.anchor, _place(event), [1]))
+                self._keys.append(_NO_KEY)
+            elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+                container = self._stack.pop()
+                self._keys.pop()
+                if container.anchor is not None:
+                    self._anchors[container.anchor] = (container.value, container.size[0])
+                self._put(container.value, container.size[0], event)
+            elif kind is yaml.AliasEvent:
+                if event.anchor not in self._anchors:
+                    raise _stop("syntax", f"the alias *{event.anchor} refers to no anchor before it", _place(event))
+                self._put(*self._anchors[event.anchor], event)
+            elif kind is yaml.DocumentStartEvent:
+                self._documents += 1
+                if self._documents > 1:
+                    raise _stop("syntax", "more than one YAML document; one load balancer is read from one document", _place(event))
+        return self._result
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Any:
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
+        if tag in (_KEEP_AS_TEXT, _MERGE, "tag:yaml.org,2002:value"):
+            return event.value
+        make = self._constructor.yaml_constructors.get(tag)
+        if make is None or tag == "tag:yaml.org,2002:binary":
+            raise _stop("syntax", f"the tag {tag} is not known here; plain values are read", _place(event))
+        node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+        try:
+            return make(self._constructor, node)
+        except ValueError as error:
+            raise _stop("syntax", f"{event.value!r} is not a value of the type {tag.rpartition(':')[2]}", _place(event)) from error
+
+    def _put(self, value: Any, size: int, event: yaml.Event) -> None:
+        if not self._stack:
+            self._result = value
+            return
+        container = self._stack[-1]
+        container.size[0] += size
+        if container.size[0] > VALUES_LIMIT:
+            raise _stop("too-large", f"more than {VALUES_LIMIT} values once the aliases are followed", _place(event))
+        if isinstance(container.value, list):
+            container.value.append(value)
+            return
+        key = self._keys[-1]
+        if key is _NO_KEY:
+            if not isinstance(value, str | int | float | bool | None):
+                raise _stop("syntax", "a mapping's key must be a plain word", _place(event))
+            if value in container.value and value != "<<":
+                raise _stop("duplicate-field", f"{value!r} is given twice here", _place(event))
+            self._keys[-1] = value
+            return
+        self._keys[-1] = _NO_KEY
+        if key == "<<":
+            for mapping in value if isinstance(value, list) else [value]:
+                if not isinstance(mapping, dict):
+                    raise _stop("syntax", "<< takes a mapping or a list of mappings", _place(event))
+                for name, item in mapping.items():
+                    container.value.setdefault(name, item)
+        else:
+            container.value[key] = value
+
+
+_NO_KEY = object()
+
+
+def _place(event: yaml.Event) -> Place:
+    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def locate(data: bytes, paths: Iterable[str]) -> dict[str, Place]:
+    """Where in the text each of `paths` (`loadbalancer.listeners[0].name`) stands: a field's key, an item's start.
+
+    A path that is not in the text is given the place of its nearest ancestor that is. Costs a second reading of the text.
+    """
+    wanted = set(paths)
+    for path in paths:
+        while path := _parent(path):
+            wanted.add(path)
+    found: dict[str, Place] = {}
+    tokens = _json_tokens(data) if is_json(data) else _yaml_tokens(data)
+    try:
+        for path, place in _walk(tokens):
+            if path in wanted:
+                found.setdefault(path, place)
+    except yaml.YAMLError:
+        pass  # text that does not parse has its own problem, with its own place; what was found before it still holds
+    return {path: found[near] for path in paths if (near := _nearest(path, found)) is not None}
+
+
+def _parent(path: str) -> str:
+    cut = max(path.rfind("."), path.rfind("["))
+    return path[:cut] if cut > 0 else ""
+
+
+def _nearest(path: str, found: dict[str, Place]) -> str | None:
+    while path and path not in found:
+        path = _parent(path)
+    return path or None
+
+
+# What both kinds of text are reduced to: ("{" | "[" | "}" | "]" | "value", text, place); text only for scalars, which may be keys.
+_Token = tuple[str, str, Place]
+
+
+def _walk(tokens: Iterator[_Token]) -> Iterator[tuple[str, Place]]:
+    """(path, place) of every value: the place is the key's where it has one."""
+    stack: list[tuple[str, int]] = []  # (path, next index) of each open container; index -1 in a mapping
+    key: str | None = None
+    key_place = Place(1, 1)
+    for kind, text, place in tokens:
+        if kind in "}]":
+            stack.pop()
+            key = None
+            continue
+        if stack and stack[-1][1] < 0:  # in a mapping
+            if key is None and kind == "value":
+                key, key_place = text, place
+                continue
+            path = f"{stack[-1][0]}.{key}" if stack[-1][0] else str(key)
+            yield path, key_place
+            key = None
+        elif stack:
+            parent, index = stack[-1]
+            stack[-1] = (parent, index + 1)
+            path = f"{parent}[{index}]"
+            yield path, place
+        else:
+            path = ""
+        if kind == "{":
+            stack.append((path, -1))
+        elif kind == "[":
+            stack.append((path, 0))
+
+
+def _yaml_tokens(data: bytes) -> Iterator[_Token]:
+    for event in yaml.parse(data, Loader=_LOADER):
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            yield "value", event.value, _place(event)
+        elif kind is yaml.AliasEvent:
+            yield "value", "", _place(event)
+        elif kind is yaml.MappingStartEvent:
+            yield "{", "", _place(event)
+        elif kind is yaml.SequenceStartEvent:
+            yield "[", "", _place(event)
+        elif kind is yaml.MappingEndEvent:
+            yield "}", "", _place(event)
+        elif kind is yaml.SequenceEndEvent:
+            yield "]", "", _place(event)
+
+
+_JSON_TOKEN = re.compile(r'[{}\[\]\n]|"((?:[^"\\]|\\.)*)"|[^\s{}\[\],:"]+', re.DOTALL)
+
+
+def _json_tokens(data: bytes) -> Iterator[_Token]:
+    line, start = 1, 0
+    for match in _JSON_TOKEN.finditer(data.decode("utf-8", "replace")):
+        text = match[0]
+        if text == "\n":
+            line, start = line + 1, match.end()
+            continue
+        place = Place(line, match.start() - start + 1)
+        if text in "{}[]":
+            yield text, "", place
+        else:
+            yield "value", _ESCAPE.sub(_unescape, match[1]) if match[1] is not None else text, place
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}.get(match[2], match[2])

@@ -1,0 +1,110 @@
+"""Identity: stable ids for objects that come without one, and stable numbers for HAProxy's servers.
+
+Both are pure functions of the graph, so that the same input always gives the same output, on every machine.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import force_setattr
+
+from compiler.graph import HealthMonitor, L7Policy, Listener, LoadBalancer, Member, Pool
+
+_NAMESPACE = uuid.UUID("a4f1d2c8-7d0b-5e63-9f0a-3a1c52b7e9d4")
+
+#: Ids of HAProxy's servers that consistent hashing tells apart: only the low 20 bits count, and 0 is not an id.
+SERVER_IDS = 2**20
+
+
+def complete(graph: LoadBalancer) -> LoadBalancer:
+    """The same graph, every object with an id: those without get a UUIDv5 of their place.
+
+    A listener's place is its transport and port, a member's its address and port (what a client would notice), a pool's and a policy's
+    its name, else where it stands; a rule's is what it says. So neither reordering nor describing something else changes an id.
+    References to pools keep what they have. Only `compiler.load` calls this, before anybody else has seen the structs.
+    """
+    if not graph.id:
+        force_setattr(graph, "id", str(uuid.uuid5(_NAMESPACE, f"loadbalancer/{graph.name or graph.vip_address}")))
+    keys = _Keys(graph.id)
+    for number, pool in enumerate(graph.pools):
+        _complete_pool(pool, keys, f"#{number}")
+    listener_keys = _Keys(graph.id)
+    for listener in graph.listeners:
+        listener_keys.name(listener, f"listener/{transport(listener)}/{listener.protocol_port}")
+        if listener.default_pool is not None:
+            _complete_pool(listener.default_pool, keys, f"{listener.id}/default_pool")
+        policy_keys = _Keys(listener.id)
+        for number, policy in enumerate(listener.l7policies):
+            policy_keys.name(policy, f"l7policy/{policy.name or f'#{number}'}")
+            if policy.redirect_pool is not None:
+                _complete_pool(policy.redirect_pool, keys, f"{policy.id}/redirect_pool")
+            rule_keys = _Keys(policy.id)
+            for rule in policy.rules:
+                rule_keys.name(rule, f"l7rule/{rule.type}/{rule.compare_type}/{rule.key}/{rule.invert}/{rule.value}")
+    return graph
+
+
+def _complete_pool(pool: Pool, keys: _Keys, place: str) -> None:
+    if pool.is_reference:
+        return
+    keys.name(pool, f"pool/{pool.name or place}")
+    member_keys = _Keys(pool.id)
+    for member in pool.members:
+        if not member.id:
+            member_keys.name(member, f"member/{member.address}/{member.protocol_port}")
+    if pool.healthmonitor is not None:
+        _Keys(pool.id).name(pool.healthmonitor, "healthmonitor")
+
+
+class _Keys:
+    """Gives ids below one parent; a key that comes again is numbered."""
+
+    def __init__(self, parent: str) -> None:
+        self._parent = uuid.UUID(parent)
+        self._seen: Counter[str] = Counter()
+
+    def name(self, node: Listener | Pool | Member | HealthMonitor | L7Policy | object, key: str) -> None:
+        if node.id:  # type: ignore[union-attr]
+            return
+        self._seen[key] += 1
+        again = f"/again/{self._seen[key]}" if self._seen[key] > 1 else ""
+        force_setattr(node, "id", str(uuid.uuid5(self._parent, key + again)))  # type: ignore[type-var]
+
+
+def transport(listener: Listener) -> str:
+    """`tcp`, `udp` or `sctp`: what the listener's port belongs to."""
+    return {"UDP": "udp", "SCTP": "sctp"}.get(listener.protocol, "tcp")
+
+
+def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Member id → HAProxy server id (1 … 2^20 - 1), no two alike: at most 2^20 - 1 members.
+
+    The first wish is the UUID's last five hex digits. Where two wish the same, the smaller UUID has it and the other takes further
+    digits of its UUID, then the next free number; but whoever had an id in `previous` keeps it. So the result depends on the set of
+    members and on `previous` alone, not on their order; and without a clash on nobody else at all.
+    """
+    wanted = list(members)
+    if previous is None:  # the fast way, for the usual case: nobody clashes
+        first = [int(member[-5:], 16) for member in wanted]
+        numbers = set(first)
+        if len(numbers) == len(first) and 0 not in numbers:
+            return dict(zip(wanted, first, strict=True))
+    assigned: dict[str, int] = {}
+    taken: set[int] = set()
+    for member in sorted(wanted):
+        number = (previous or {}).get(member)
+        if number is not None and 0 < number < SERVER_IDS and number not in taken:
+            assigned[member] = number
+            taken.add(number)
+    for member in sorted(set(wanted) - set(assigned)):
+        digits = member.replace("-", "")
+        wishes = [int(digits[end - 5 : end], 16) for end in (32, 27, 22, 17, 12, 7)]
+        number = next((wish for wish in wishes if wish and wish not in taken), None)
+        if number is None:
+            number = next(n for n in ((wishes[0] + step) % SERVER_IDS for step in range(SERVER_IDS)) if n and n not in taken)
+        assigned[member] = number
+        taken.add(number)
+    return {member: assigned[member] for member in wanted}

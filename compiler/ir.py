@@ -1,0 +1,167 @@
+"""What HAProxy will hold, resolved for one target: the language between `lower` and the templates.
+
+Rules: texts are `Word`s (finished by `quoting`), numbers are numbers, and every part keeps the graph's object that it comes from
+(`node`), for the source map. No defaults are decided here and none in the templates: what is not to be written is None.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from compiler.graph import HealthMonitor, L7Policy, L7Rule, Listener, LoadBalancer, Member, Pool
+from compiler.quoting import Word
+
+
+class Global(msgspec.Struct, frozen=True, kw_only=True):
+    """The process (configuration manual 3). `hard_stop_after` in seconds."""
+
+    node: LoadBalancer
+    maxconn: int
+    threads: int
+    stats_socket: Word
+    hard_stop_after: int
+    max_reloads: int
+    user: Word | None
+    group: Word | None
+    log: Word | None
+    local_peer: Word | None
+
+
+class Peers(msgspec.Struct, frozen=True, kw_only=True):
+    """Who shares the stick tables (3.5): a local peer hands them from the old worker to the new one at a reload."""
+
+    node: LoadBalancer
+    name: Word
+    local_peer: Word
+    socket: Word
+
+
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """TLS of a bind or a server line (5.1, 5.2). Files are paths within the bundle."""
+
+    certificates: Word | None
+    ca_file: Word | None
+    crl_file: Word | None
+    verify: Word
+    ciphers: Word | None
+    ciphersuites: Word | None
+    min_version: Word
+    max_version: Word
+    alpn: Word | None
+
+
+class Acl(msgspec.Struct, frozen=True, kw_only=True):
+    """A named condition (7.1). `match` is None where the fetch answers yes or no by itself; `pattern` then is too."""
+
+    node: L7Rule
+    name: Word
+    fetch: Word
+    ignore_case: bool
+    match: Word | None
+    pattern: Word | None
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens when the condition, words such as `a !b`, holds. `code` and `target` belong to redirects, `target` to use_backend."""
+
+    node: L7Policy
+    acls: tuple[Acl, ...]
+    condition: Word
+    code: int | None = None
+    target: Word | None = None
+
+
+class Frontend(msgspec.Struct, frozen=True, kw_only=True):
+    """A listener. Timeouts in ms. `requests` are the rules in order, as (kind, rule) with kind deny, location or prefix."""
+
+    node: Listener
+    name: Word
+    mode: Word
+    maxconn: int
+    endpoints: tuple[Word, ...]
+    tls: Tls | None
+    allowed: Word | None
+    log_format: Word | None
+    hsts: Word | None
+    requests: tuple[tuple[str, Rule], ...]
+    use_backends: tuple[Rule, ...]
+    default_backend: Word | None
+    timeout_client: int
+    inspect_delay: int
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """A health check (4.2 http-check, 5.2 check). Times in seconds; `http` is None for a bare connection or handshake."""
+
+    node: HealthMonitor
+    interval: int
+    timeout: int
+    rise: int
+    fall: int
+    tls: bool
+    http: HttpCheck | None
+
+
+class HttpCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that a check sends and the answer that it expects."""
+
+    method: Word
+    uri: Word
+    version: Word
+    host: Word | None
+    expected: Word
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A member. `check_address` and `check_port` are where it is checked, if elsewhere."""
+
+    node: Member
+    name: Word
+    endpoint: Word
+    id: int
+    weight: int
+    backup: bool
+    disabled: bool
+    check_address: Word | None
+    check_port: int | None
+
+
+class Stickiness(msgspec.Struct, frozen=True, kw_only=True):
+    """A stick table (4.2 stick-table): by source address, or by the application's cookie (`store`, `match`)."""
+
+    type: Word
+    peers: Word
+    store: Word | None
+    match: Word | None
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool as one listener uses it. Timeouts in ms. `headers` are (name, log-format) pairs to set."""
+
+    node: Pool
+    listener: Listener
+    name: Word
+    mode: Word
+    balance: Word
+    hash_type: Word | None
+    hash_port: bool
+    stickiness: Stickiness | None
+    cookie_key: Word | None
+    forward_for: bool
+    headers: tuple[tuple[Word, Word], ...]
+    check: Check | None
+    proxy_protocol: Word | None
+    tls: Tls | None
+    all_backups: bool
+    timeout_connect: int
+    timeout_server: int
+    servers: tuple[Server, ...]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """One HAProxy."""
+
+    process: Global
+    peers: Peers | None
+    frontends: tuple[Frontend, ...]
+    backends: tuple[Backend, ...]

@@ -1,0 +1,215 @@
+"""Text → `LoadBalancer`. Says of every field at once what is wrong with it; gives objects without an id a stable one.
+
+A good document takes the fast way: straight from JSON into structs. Only one with something wrong (or with `null` for a default, or
+YAML) is walked field by field.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from compiler import documents, identity
+from compiler.errors import ProblemError
+from compiler.graph import TYPE_NAMES, LoadBalancer
+from compiler.problems import ObjectRef, Problem, did_you_mean
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    loadbalancer: LoadBalancer
+
+
+def load(text: str | bytes) -> LoadBalancer:
+    """The graph that the text, JSON or YAML, describes: the create body (`{"loadbalancer": {…}}`), or its inside alone.
+
+    Raises ProblemError with everything that is wrong with single fields, each with its line and column.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if documents.is_json(data) and len(data) <= documents.JSON_LIMIT:
+        try:
+            return identity.complete(msgspec.json.decode(data, type=_Document).loadbalancer)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            pass  # the slow way below says what is wrong, all of it
+    return identity.complete(_convert(documents.parse(data), data))
+
+
+def with_places(data: str | bytes, problems: list[Problem] | tuple[Problem, ...]) -> list[Problem]:
+    """The same problems, each with the line and column of its path in the text where that is known."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    missing = {problem.path for problem in problems if problem.line is None and problem.path}
+    if not missing:
+        return list(problems)
+    # The inside of a load balancer may be given alone; its paths are then told with the name that it would have.
+    prefix = "" if any(path == "loadbalancer" for path in documents.locate(raw, ["loadbalancer"])) else "loadbalancer."
+    places = documents.locate(raw, [path.removeprefix(prefix) for path in missing])
+    return [
+        msgspec.structs.replace(problem, line=place.line, column=place.column)
+        if problem.line is None and (place := places.get(problem.path.removeprefix(prefix)))
+        else problem
+        for problem in problems
+    ]
+
+
+def _convert(document: Any, data: bytes) -> LoadBalancer:
+    if isinstance(document, dict) and "loadbalancer" in document:
+        raw: Any = document["loadbalancer"]
+        others = sorted(str(key) for key in document if key != "loadbalancer")
+    else:
+        raw, others = document, []
+    if not isinstance(raw, dict) or not (set(raw) & set(_field_types(LoadBalancer))):
+        message = f"{_shown(document)} given; a mapping `loadbalancer: {{vip_address: …, listeners: […]}}` is needed"
+        raise ProblemError([Problem(code="not-a-load-balancer", message=message, line=1, column=1)])
+    walk = _Walk()
+    for other in others:
+        walk.unknown(None, other, other, ["loadbalancer"])
+    cleaned = walk.struct(LoadBalancer, raw, "loadbalancer")
+    if walk.problems:
+        raise ProblemError(with_places(data, walk.problems))
+    try:
+        return msgspec.convert(cleaned, LoadBalancer)
+    except msgspec.ValidationError as error:  # what the walk overlooked is still a problem of the input
+        raise ProblemError([Problem(path="loadbalancer", code="wrong-type", message=str(error))]) from error
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _field_types(struct: type) -> dict[str, Any]:
+    if struct not in _HINTS:
+        _HINTS[struct] = get_type_hints(struct, include_extras=True)
+    return _HINTS[struct]
+
+
+class _Walk:
+    """Goes through plain data along the structs' types, collecting problems; leaves out `null` where a default stands in for it."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def unknown(self, ref: ObjectRef | None, path: str, key: str, known: list[str]) -> None:
+        self._report(ref, path, "unknown-field", f"{_shown(key)} is not a field here", did_you_mean(key, known))
+
+    def struct(self, struct: type[msgspec.Struct], raw: Any, path: str, parent: ObjectRef | None = None) -> Any:
+        if not isinstance(raw, dict):
+            self._report(parent, path, "wrong-type", f"{_shown(raw)} given; a mapping of fields is needed")
+            return raw
+        ref = _reference(struct, raw) or parent
+        hints = _field_types(struct)
+        cleaned: dict[str, Any] = {}
+        for key, value in raw.items():
+            if key not in hints:
+                self.unknown(ref, f"{path}.{key}", str(key), list(hints))
+                continue
+            if value is None and type(None) not in get_args(hints[key]) and hints[key] is not Any:
+                continue  # null: as if it were not given
+            cleaned[key] = self._value(hints[key], value, f"{path}.{key}", ref)
+        for field in msgspec.structs.fields(struct):
+            if field.required and field.name not in cleaned:
+                self._report(ref, f"{path}.{field.name}", "missing-field", f"{field.name} is needed: {_allowed(hints[field.name])}")
+        return cleaned
+
+    def _value(self, hint: Any, value: Any, path: str, ref: ObjectRef | None) -> Any:
+        inner = _struct_in(hint)
+        if inner is not None:
+            if _is_sequence(hint):
+                if not isinstance(value, list):
+                    self._report(ref, path, "wrong-type", f"{_shown(value)} given; a list is needed")
+                    return value
+                return [self.struct(inner, item, f"{path}[{n}]", ref) for n, item in enumerate(value)]
+            return None if value is None else self.struct(inner, value, path, ref)
+        try:
+            msgspec.convert(value, hint)
+        except (msgspec.ValidationError, TypeError):
+            code = "wrong-type" if _type_differs(hint, value) else "invalid-value"
+            hints = did_you_mean(value.upper(), _literals(hint)) if isinstance(value, str) else None
+            self._report(ref, path, code, f"{_shown(value)} given; allowed: {_allowed(hint)}", hints)
+        return value
+
+    def _report(self, ref: ObjectRef | None, path: str, code: str, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(object=ref, path=path, code=code, message=message, hint=hint))
+
+
+def _reference(struct: type, raw: dict[Any, Any]) -> ObjectRef | None:
+    name = TYPE_NAMES.get(struct)
+    return ObjectRef(name, str(raw.get("id") or ""), str(raw.get("name") or "")) if name else None
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _is_sequence(hint: Any) -> bool:
+    return any(get_origin(kind) is tuple for kind in _alternatives(hint))
+
+
+def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    for kind in _alternatives(hint):
+        kind = get_args(kind)[0] if get_origin(kind) is tuple else kind  # noqa: PLW2901  (unwrapping in place reads best)
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return kind
+    return None
+
+
+def _literals(hint: Any) -> list[str]:
+    found: list[str] = []
+    for kind in _alternatives(hint):
+        if get_origin(kind) is tuple:
+            found += _literals(get_args(kind)[0])
+        elif get_origin(kind) is Literal:
+            found += [word for word in get_args(kind) if isinstance(word, str)]
+    return found
+
+
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null", Any: "anything"}
+_PYTHON = {str: (str,), int: (int,), float: (int, float), bool: (bool,), type(None): (type(None),)}
+
+
+def _allowed(hint: Any) -> str:
+    """What a type takes, in words."""
+    said: list[str] = []
+    for kind in _alternatives(hint):
+        origin = get_origin(kind)
+        if kind is type(None):
+            continue
+        if origin is Literal:
+            said.append(", ".join(str(word) for word in get_args(kind) if word != ""))
+        elif origin is tuple:
+            said.append(f"a list of {_allowed(get_args(kind)[0])}")
+        elif origin is dict:
+            said.append(f"a mapping of names to {_allowed(get_args(kind)[1])}")
+        elif hasattr(kind, "__metadata__"):
+            base, meta = get_args(kind)
+            if meta.pattern:
+                said.append("a UUID such as 6f1f4c3e-0d5e-4b0f-9c53-2f1d8f0f7a11")
+            elif meta.le is not None:
+                said.append(f"{_WORDS[base]} from {meta.ge} to {meta.le}")
+            else:
+                said.append(f"{_WORDS[base]} from {meta.ge}")
+        elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            said.append("a mapping of fields")
+        else:
+            said.append(_WORDS[kind])
+    return " or ".join(filter(None, said))
+
+
+def _type_differs(hint: Any, value: Any) -> bool:
+    """Whether no alternative of the type is of the value's kind at all (as opposed to: right kind, wrong value)."""
+    for kind in _alternatives(hint):
+        origin = get_origin(kind)
+        if origin is Literal:
+            bases: tuple[type, ...] = tuple({type(word) for word in get_args(kind)})
+        elif origin in (tuple, dict):
+            bases = (list,) if origin is tuple else (dict,)
+        else:
+            base = get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
+            bases = _PYTHON.get(base, (object,))
+        if isinstance(value, bases) and (not isinstance(value, bool) or bool in bases):
+            return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -1,0 +1,146 @@
+"""Pool, as one listener uses it → backend: algorithm, persistence, inserted headers, health checks, servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compiler import ir, quoting
+from compiler.check.pools import expected_codes
+from compiler.graph import HealthMonitor, Listener, Member, Pool
+from compiler.identity import server_ids
+from compiler.lower.files import Files
+from compiler.lower.frontends import backend_name
+from compiler.quoting import Word
+
+_BALANCE = {
+    "ROUND_ROBIN": "roundrobin",
+    "LEAST_CONNECTIONS": "leastconn",
+    "SOURCE_IP": "source",
+}
+#: Header → what it is set to, as a log-format string of HAProxy's (8.2.6). X-Forwarded-For is added by `option forwardfor`.
+_HEADERS = {
+    "X-Forwarded-Port": "%[dst_port]",
+    "X-SSL-Client-Verify": "%[ssl_c_verify]",
+    "X-SSL-Client-Has-Cert": "%[ssl_c_used]",
+    "X-SSL-Client-DN": "%{+Q}[ssl_c_s_dn]",
+    "X-SSL-Client-CN": "%{+Q}[ssl_c_s_dn(cn)]",
+    "X-SSL-Issuer": "%{+Q}[ssl_c_i_dn]",
+    "X-SSL-Client-SHA1": "%{+Q}[ssl_c_sha1,hex]",
+    "X-SSL-Client-Not-Before": "%{+Q}[ssl_c_notbefore]",
+    "X-SSL-Client-Not-After": "%{+Q}[ssl_c_notafter]",
+}
+
+
+def lower_backend(pool: Pool, listener: Listener, peers: Word, files: Files, previous: Mapping[str, int] | None) -> ir.Backend:
+    """The backend through which this listener reaches the pool."""
+    http = listener.protocol in ("HTTP", "TERMINATED_HTTPS") or pool.protocol == "HTTP"
+    cookie = pool.session_persistence is not None and pool.session_persistence.type == "HTTP_COOKIE"
+    hashed = pool.lb_algorithm in ("SOURCE_IP", "SOURCE_IP_PORT")
+    forward_for, headers = _headers(listener)
+    return ir.Backend(
+        node=pool,
+        listener=listener,
+        name=backend_name(pool.id, listener),
+        mode=quoting.keyword("http" if http else "tcp"),
+        balance=_balance(pool),
+        hash_type=quoting.keyword("map-based" if pool.hash == "map" else "consistent") if hashed else None,
+        hash_port=pool.lb_algorithm == "SOURCE_IP_PORT",
+        stickiness=_stickiness(pool, peers),
+        cookie_key=quoting.keyword(pool.id) if cookie else None,
+        forward_for=forward_for,
+        headers=headers,
+        check=_check(pool.healthmonitor, pool) if pool.healthmonitor is not None and pool.healthmonitor.admin_state_up else None,
+        proxy_protocol=_proxy_protocol(pool, listener),
+        tls=_tls(pool, files),
+        all_backups=any(member.backup for member in pool.members),
+        timeout_connect=listener.timeout_member_connect,
+        timeout_server=listener.timeout_member_data,
+        servers=_servers(pool, previous),
+    )
+
+
+def _balance(pool: Pool) -> Word:
+    if pool.lb_algorithm == "SOURCE_IP_PORT":
+        return quoting.own("hash src,concat(-,txn.hydria_src_port)")
+    return quoting.keyword(_BALANCE[pool.lb_algorithm or "ROUND_ROBIN"])
+
+
+def _stickiness(pool: Pool, peers: Word) -> ir.Stickiness | None:
+    persistence = pool.session_persistence
+    if persistence is None or persistence.type == "HTTP_COOKIE":
+        return None
+    if persistence.type == "SOURCE_IP":
+        return ir.Stickiness(type=quoting.own("type ipv6"), peers=peers, store=None, match=None)
+    name = persistence.cookie_name or ""
+    return ir.Stickiness(
+        type=quoting.own("type string len 64"),
+        peers=peers,
+        store=quoting.fetch("res.cook", name),
+        match=quoting.fetch("req.cook", name),
+    )
+
+
+def _headers(listener: Listener) -> tuple[bool, tuple[tuple[Word, Word], ...]]:
+    wanted = [name for name, value in listener.insert_headers.items() if str(value).lower() == "true"]
+    values = _HEADERS | {"X-Forwarded-Proto": "https" if listener.protocol == "TERMINATED_HTTPS" else "http"}
+    pairs = tuple((quoting.keyword(name), quoting.own(values[name])) for name in sorted(wanted) if name in values)
+    return "X-Forwarded-For" in wanted, pairs
+
+
+def _check(monitor: HealthMonitor, pool: Pool) -> ir.Check:
+    return ir.Check(
+        node=monitor,
+        interval=monitor.delay,
+        timeout=monitor.timeout,
+        rise=monitor.max_retries,
+        fall=monitor.max_retries_down,
+        # A pool that encrypts is checked through its own TLS, with its own verification.
+        tls=monitor.type in ("HTTPS", "TLS-HELLO") and not pool.tls_enabled,
+        http=_http_check(monitor) if monitor.type in ("HTTP", "HTTPS") else None,
+    )
+
+
+def _http_check(monitor: HealthMonitor) -> ir.HttpCheck:
+    codes = expected_codes(str(monitor.expected_codes if monitor.expected_codes is not None else 200)) or []
+    return ir.HttpCheck(
+        method=quoting.keyword(monitor.http_method or "GET"),
+        uri=quoting.word(monitor.url_path or "/"),
+        version=quoting.word(f"HTTP/{monitor.http_version or '1.0'}"),
+        host=quoting.log_format(monitor.domain_name) if monitor.domain_name else None,
+        expected=quoting.word(",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in codes)),
+    )
+
+
+def _proxy_protocol(pool: Pool, listener: Listener) -> Word | None:
+    if pool.protocol == "PROXY":
+        return quoting.keyword("send-proxy")
+    if pool.protocol == "PROXYV2":
+        return quoting.keyword("send-proxy-v2-ssl-cn" if listener.protocol == "TERMINATED_HTTPS" else "send-proxy-v2")
+    return None
+
+
+def _tls(pool: Pool, files: Files) -> ir.Tls | None:
+    if not pool.tls_enabled:
+        return None
+    mine = files.identity(pool.tls_container_ref, pool) if pool.tls_container_ref else None
+    verify = "required" if pool.ca_tls_container_ref else "none"
+    return files.tls(pool, mine, pool.ca_tls_container_ref, pool.crl_container_ref, verify)
+
+
+def _servers(pool: Pool, previous: Mapping[str, int] | None) -> tuple[ir.Server, ...]:
+    ids = server_ids([member.id for member in pool.members], previous)
+    return tuple(_server(member, ids[member.id]) for member in pool.members)
+
+
+def _server(member: Member, server_id: int) -> ir.Server:
+    return ir.Server(
+        node=member,
+        name=quoting.keyword(member.id),
+        endpoint=quoting.endpoint(member.address, member.protocol_port),
+        id=server_id,
+        weight=member.weight,
+        backup=member.backup,
+        disabled=not member.admin_state_up,
+        check_address=None if member.monitor_address is None else quoting.address(member.monitor_address),
+        check_port=member.monitor_port,
+    )

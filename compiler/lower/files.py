@@ -1,0 +1,99 @@
+"""The files that haproxy.cfg names: certificates, crt-lists, authorities, revocation lists, address lists; and how TLS uses them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import uuid
+from typing import Literal
+
+from compiler import ir, quoting
+from compiler.bundle import File
+from compiler.certificates import Material
+from compiler.check.tls import VERSIONS
+from compiler.graph import Listener, Pool
+from compiler.quoting import Word
+
+_REFERENCES = uuid.UUID("3d2c2f0e-5b0a-5a3c-8f57-b1de0b6f8f5e")
+#: What SNI can ask for (RFC 6066 3, RFC 6125 6.4.3); anything else in a certificate is not a name for HAProxy's crt-list.
+_SNI_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+
+
+class Files:
+    """Makes files once each; `made` holds them by path, with the object that asked first."""
+
+    def __init__(self, material: Material) -> None:
+        self._material = material
+        self.made: dict[str, tuple[File, object]] = {}
+
+    def allowed(self, listener: Listener) -> Word | None:
+        """The list of the networks that may connect, None where all may."""
+        if not listener.allowed_cidrs:
+            return None
+        networks = sorted({ipaddress.ip_network(cidr, strict=False) for cidr in listener.allowed_cidrs}, key=lambda n: (n.version, n))
+        return self._add(f"lists/{listener.id}.allowed", "".join(f"{network}\n" for network in networks).encode(), listener)
+
+    def identity(self, reference: str, node: Listener | Pool) -> Word:
+        """Certificate, chain and key. Named after the reference, not the content, so that a renewed certificate keeps its file."""
+        return self._add(f"certs/{_name(reference)}.pem", self._material.identity(reference).pem, node, secret=True)
+
+    def crt_list(self, listener: Listener) -> Word:
+        """The listener's certificates with the names they answer to, the default first (5.1 crt-list)."""
+        references = dict.fromkeys(filter(None, (listener.default_tls_container_ref, *listener.sni_container_refs)))
+        lines = []
+        for reference in references:
+            names = [name for name in self._material.identity(reference).names if _SNI_NAME.fullmatch(name)]
+            lines.append(" ".join([self.identity(reference, listener), *names]) + "\n")
+        return self._add(f"certs/{listener.id}.crt-list", "".join(lines).encode(), listener)
+
+    def authorities(self, reference: str | None, node: Listener | Pool) -> Word | None:
+        """Certificates to verify against."""
+        if not reference:
+            return None
+        return self._add(f"certs/{_name(reference)}.ca.pem", self._material.authorities(reference).pem, node)
+
+    def revocations(self, reference: str | None, node: Listener | Pool) -> Word | None:
+        """A revocation list."""
+        if not reference:
+            return None
+        return self._add(f"certs/{_name(reference)}.crl.pem", self._material.revocations(reference).pem, node)
+
+    def tls(self, node: Listener | Pool, certificates: Word | None, ca: str | None, crl: str | None, verify: str) -> ir.Tls:
+        """The TLS parameters that listeners and pools have in common."""
+        versions = sorted(VERSIONS.index(version) for version in node.tls_versions or ("TLSv1.2", "TLSv1.3"))
+        ciphers, suites = _ciphers(node.tls_ciphers)
+        alpn = node.alpn_protocols
+        if alpn is None and isinstance(node, Listener):
+            alpn = ("h2", "http/1.1", "http/1.0")
+        return ir.Tls(
+            certificates=certificates,
+            ca_file=self.authorities(ca, node),
+            crl_file=self.revocations(crl, node),
+            verify=quoting.keyword(verify),
+            ciphers=ciphers,
+            ciphersuites=suites,
+            min_version=_version(versions[0]),
+            max_version=_version(versions[-1]),
+            alpn=quoting.word(",".join(alpn)) if alpn else None,
+        )
+
+    def _add(self, path: str, content: bytes, node: object, *, secret: bool = False) -> Word:
+        self.made.setdefault(path, (File(content, 0o600 if secret else 0o644, secret), node))
+        return quoting.path(path)
+
+
+def _name(reference: str) -> str:
+    return str(uuid.uuid5(_REFERENCES, reference))
+
+
+def _version(place: int) -> Word:
+    name: Literal["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"] | str = VERSIONS[place]
+    return quoting.keyword("TLSv1.0" if name == "TLSv1" else name)
+
+
+def _ciphers(text: str | None) -> tuple[Word | None, Word | None]:
+    """The API's one list → HAProxy's two: `ciphers` to TLS 1.2, `ciphersuites` (the names that begin with TLS_) for 1.3."""
+    names = [name for name in re.split(r"[:,]", text or "") if name]
+    old = [name for name in names if not name.startswith("TLS_")]
+    new = [name for name in names if name.startswith("TLS_")]
+    return (quoting.word(":".join(old)) if old else None, quoting.word(":".join(new)) if new else None)

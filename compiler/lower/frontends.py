@@ -1,0 +1,142 @@
+"""Listener → frontend: binds, TLS, allowed CIDRs, L7 policies in their order."""
+
+from __future__ import annotations
+
+from compiler import ir, quoting
+from compiler.graph import L7Policy, L7Rule, Listener
+from compiler.index import Index
+from compiler.lower.files import Files
+from compiler.quoting import Word
+from compiler.target import Target
+
+#: Connections of a listener that sets no limit (`connection_limit` -1).
+DEFAULT_CONNECTION_LIMIT = 50_000
+
+_LAST_POSITION = 2**31
+_VERIFY = {"NONE": "none", "OPTIONAL": "optional", "MANDATORY": "required"}
+_MATCH = {"REGEX": "reg", "STARTS_WITH": "beg", "ENDS_WITH": "end", "CONTAINS": "sub", "EQUAL_TO": "str"}
+
+
+def lower_frontend(index: Index, listener: Listener, target: Target, files: Files) -> ir.Frontend:
+    """The frontend of a listener that HAProxy serves."""
+    default = index.default_pool(listener)
+    http = listener.protocol in ("HTTP", "TERMINATED_HTTPS")
+    policies = sorted(
+        (policy for policy in listener.l7policies if policy.admin_state_up and any(rule.admin_state_up for rule in policy.rules)),
+        key=lambda policy: policy.position or _LAST_POSITION,
+    )
+    return ir.Frontend(
+        node=listener,
+        name=quoting.keyword(listener.id),
+        mode=quoting.keyword("http" if http else "tcp"),
+        maxconn=DEFAULT_CONNECTION_LIMIT if listener.connection_limit == -1 else listener.connection_limit,
+        endpoints=_endpoints(index, listener, target),
+        tls=_tls(listener, files),
+        allowed=files.allowed(listener),
+        log_format=None if target.log is None else quoting.keyword("httplog" if http else "tcplog"),
+        hsts=_hsts(listener),
+        requests=_requests(policies),
+        use_backends=_use_backends(index, listener, policies),
+        default_backend=backend_name(default.id, listener) if default is not None and default.admin_state_up else None,
+        timeout_client=listener.timeout_client_data,
+        inspect_delay=listener.timeout_tcp_inspect,
+    )
+
+
+def backend_name(pool_id: str, listener: Listener) -> Word:
+    """`<pool id>:<listener id>`: Octavia's controller, statistics and operators know a pool by this name."""
+    return quoting.keyword(f"{pool_id}:{listener.id}")
+
+
+def _endpoints(index: Index, listener: Listener, target: Target) -> tuple[Word, ...]:
+    graph = index.graph
+    addresses = [graph.vip_address, *(vip.ip_address for vip in graph.additional_vips)]
+    if target.bind_address is not None:
+        addresses = [target.bind_address]
+    return tuple(quoting.endpoint(address, listener.protocol_port + target.port_offset) for address in addresses)
+
+
+def _tls(listener: Listener, files: Files) -> ir.Tls | None:
+    if listener.protocol != "TERMINATED_HTTPS":
+        return None
+    verify = _VERIFY[listener.client_authentication]
+    client_ca = listener.client_ca_tls_container_ref if verify != "none" else None
+    client_crl = listener.client_crl_container_ref if verify != "none" else None
+    return files.tls(listener, files.crt_list(listener), client_ca, client_crl, verify)
+
+
+def _hsts(listener: Listener) -> Word | None:
+    """Strict-Transport-Security (RFC 6797 6.1)."""
+    if listener.hsts_max_age is None or listener.protocol != "TERMINATED_HTTPS":
+        return None
+    parts = [f"max-age={listener.hsts_max_age}"]
+    parts += ["includeSubDomains"] if listener.hsts_include_subdomains else []
+    parts += ["preload"] if listener.hsts_preload else []
+    return quoting.log_format("; ".join(parts))
+
+
+def _requests(policies: list[L7Policy]) -> tuple[tuple[str, ir.Rule], ...]:
+    """Every REJECT first, then the redirects to URLs and prefixes, each kind by position."""
+    rejects = [("deny", _rule(policy)) for policy in policies if policy.action == "REJECT"]
+    redirects = []
+    for policy in policies:
+        if policy.action == "REDIRECT_TO_URL" and policy.redirect_url is not None:
+            redirects.append(("location", _rule(policy, policy.redirect_url)))
+        elif policy.action == "REDIRECT_PREFIX" and policy.redirect_prefix is not None:
+            redirects.append(("prefix", _rule(policy, policy.redirect_prefix)))
+    return (*rejects, *redirects)
+
+
+def _use_backends(index: Index, listener: Listener, policies: list[L7Policy]) -> tuple[ir.Rule, ...]:
+    found = []
+    for policy in policies:
+        pool = index.redirect_pool(policy)
+        if policy.action == "REDIRECT_TO_POOL" and pool is not None and pool.admin_state_up:
+            acls, condition = _condition(policy)
+            found.append(ir.Rule(node=policy, acls=acls, condition=condition, target=backend_name(pool.id, listener)))
+    return tuple(found)
+
+
+def _rule(policy: L7Policy, redirect: str | None = None) -> ir.Rule:
+    acls, condition = _condition(policy)
+    if redirect is None:
+        return ir.Rule(node=policy, acls=acls, condition=condition)
+    code = policy.redirect_http_code or 302
+    return ir.Rule(node=policy, acls=acls, condition=condition, code=code, target=quoting.log_format(redirect))
+
+
+def _condition(policy: L7Policy) -> tuple[tuple[ir.Acl, ...], Word]:
+    rules = [rule for rule in policy.rules if rule.admin_state_up]
+    words = [quoting.negated(rule.id) if rule.invert else quoting.keyword(rule.id) for rule in rules]
+    return tuple(_acl(rule) for rule in rules), quoting.line(*words)
+
+
+def _acl(rule: L7Rule) -> ir.Acl:
+    """One rule as a named ACL. Patterns stand behind `--` in the template: what begins with `-` is no flag there (7.1)."""
+    fetch = {
+        # The name without port, as RFC 9110 7.2 has it before the colon; compared without case (4.2.3).
+        "HOST_NAME": lambda: quoting.own("req.hdr(host),host_only"),
+        "PATH": lambda: quoting.keyword("path"),
+        "FILE_TYPE": lambda: quoting.keyword("path"),
+        "HEADER": lambda: quoting.fetch("req.hdr", rule.key or ""),
+        "COOKIE": lambda: quoting.fetch("req.cook", rule.key or ""),
+        "SSL_CONN_HAS_CERT": lambda: quoting.keyword("ssl_c_used"),
+        "SSL_VERIFY_RESULT": lambda: quoting.keyword("ssl_c_verify"),
+        "SSL_DN_FIELD": lambda: quoting.fetch("ssl_c_s_dn", rule.key or ""),
+    }[rule.type]()
+    match: Word | None = quoting.keyword(_MATCH[rule.compare_type])
+    value: str | None = rule.value
+    if rule.type == "SSL_CONN_HAS_CERT":
+        match = value = None
+    elif rule.type == "SSL_VERIFY_RESULT":
+        match = quoting.keyword("int")
+    elif rule.type == "FILE_TYPE" and rule.compare_type == "EQUAL_TO":
+        match, value = quoting.keyword("end"), f".{rule.value.removeprefix('.')}"
+    return ir.Acl(
+        node=rule,
+        name=quoting.keyword(rule.id),
+        fetch=fetch,
+        ignore_case=rule.type == "HOST_NAME",
+        match=match,
+        pattern=None if value is None else quoting.word(value),
+    )
