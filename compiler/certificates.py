@@ -29,6 +29,12 @@ class BadSecret(CompilerError):  # noqa: N818  (callers turn it into a Problem)
     code = "bad-secret"
 
 
+class UnknownSecret(CompilerError):  # noqa: N818  (callers turn it into a Problem)
+    """No secret was given under the reference; the message says why."""
+
+    code = "unknown-secret"
+
+
 class Identity(msgspec.Struct, frozen=True):
     """A private key with its certificate and chain. `pem` is what HAProxy reads: certificate, chain in order, key.
 
@@ -63,17 +69,11 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTA
 
 
 class Material:
-    """The given secrets, parsed on demand and once. Methods raise BadSecret; `KeyError` never: ask `missing` first."""
+    """The given secrets, parsed on demand and once. Methods raise UnknownSecret or BadSecret."""
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._parsed: dict[tuple[str, str], object] = {}
-
-    def missing(self, reference: str) -> str | None:
-        """Why there is no secret under this reference, or None where there is one."""
-        if reference in self._secrets:
-            return None
-        return self._secrets.reasons.get(reference, "no secret was given under this reference")
 
     def identity(self, reference: str) -> Identity:
         """The key and certificate under a `*_tls_container_ref`."""
@@ -88,6 +88,8 @@ class Material:
         return self._once("revocations", reference, _revocations)
 
     def _once(self, kind: str, reference: str, parse: Callable[[Secret], _T]) -> _T:
+        if reference not in self._secrets:
+            raise UnknownSecret(self._secrets.reasons.get(reference, "no secret was given under this reference"))
         key = (kind, reference)
         if key not in self._parsed:
             try:

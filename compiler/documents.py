@@ -24,8 +24,8 @@ DEPTH_LIMIT = 64
 VALUES_LIMIT = 5_000_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_KEEP_AS_TEXT = "tag:yaml.org,2002:timestamp"
-_MERGE = "tag:yaml.org,2002:merge"
+#: Scalars that stay the text they are: the API's timestamps are texts, "<<" is dealt with as a key, "=" means nothing to us.
+_TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 _PLAIN_CONTAINERS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)")
 
@@ -76,6 +76,7 @@ class _Container(NamedTuple):
     """A mapping or sequence that is being read."""
 
     value: Any
+    merged: dict[Any, Any]  # what `<<` brought, for what the mapping does not give itself
     anchor: str | None
     at: Place
     size: list[int]  # one number: values inside, aliases followed
@@ -113,27 +114,16 @@ class _YamlReader:
         self._result: Any = None
         self._documents = 0
 
-    def read(self, events: Iterable[yaml.Event]) -> Any:
+    def read(self, events: Iterable[Any]) -> Any:
+        """The one document that the events describe."""
         for event in events:
             kind = type(event)
             if kind is yaml.ScalarEvent:
-                value = self._scalar(event)
-                if event.anchor is not None:
-                    self._anchors[event.anchor] = (value, 1)
-                self._put(value, 1, event)
+                self._put(self._scalar(event), 1, event)
             elif kind in (yaml.MappingStartEvent, yaml.SequenceStartEvent):
-                if event.tag not in _PLAIN_CONTAINERS:
-                    raise _stop("syntax", f"the tag {event.tag} is not known here; plain values are read", _place(event))
-                if len(self._stack) >= DEPTH_LIMIT:
-                    raise _stop("too-large", f"nested too deeply; {DEPTH_LIMIT} levels are read at most", _place(event))
-                self._stack.append(_Container({} if kind is yaml.MappingStartEvent else [], event.anchor, _place(event), [1]))
-                self._keys.append(_NO_KEY)
+                self._open({} if kind is yaml.MappingStartEvent else [], event)
             elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-                container = self._stack.pop()
-                self._keys.pop()
-                if container.anchor is not None:
-                    self._anchors[container.anchor] = (container.value, container.size[0])
-                self._put(container.value, container.size[0], event)
+                self._close(event)
             elif kind is yaml.AliasEvent:
                 if event.anchor not in self._anchors:
                     raise _stop("syntax", f"the alias *{event.anchor} refers to no anchor before it", _place(event))
@@ -144,22 +134,41 @@ class _YamlReader:
                     raise _stop("syntax", "more than one YAML document; one load balancer is read from one document", _place(event))
         return self._result
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Any:
+    def _open(self, value: Any, event: Any) -> None:
+        if event.tag not in _PLAIN_CONTAINERS:
+            raise _stop("syntax", f"the tag {event.tag} is not known here; plain values are read", _place(event))
+        if len(self._stack) >= DEPTH_LIMIT:
+            raise _stop("too-large", f"nested too deeply; {DEPTH_LIMIT} levels are read at most", _place(event))
+        self._stack.append(_Container(value, {}, event.anchor, _place(event), [1]))
+        self._keys.append(_NO_KEY)
+
+    def _close(self, event: Any) -> None:
+        container = self._stack.pop()
+        self._keys.pop()
+        for name, item in container.merged.items():
+            container.value.setdefault(name, item)
+        if container.anchor is not None:
+            self._anchors[container.anchor] = (container.value, container.size[0])
+        self._put(container.value, container.size[0], event)
+
+    def _scalar(self, event: Any) -> Any:
         tag = event.tag
         if tag is None or tag == "!":
-            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
-        if tag in (_KEEP_AS_TEXT, _MERGE, "tag:yaml.org,2002:value"):
-            return event.value
-        make = self._constructor.yaml_constructors.get(tag)
-        if make is None or tag == "tag:yaml.org,2002:binary":
-            raise _stop("syntax", f"the tag {tag} is not known here; plain values are read", _place(event))
-        node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
-        try:
-            return make(self._constructor, node)
-        except ValueError as error:
-            raise _stop("syntax", f"{event.value!r} is not a value of the type {tag.rpartition(':')[2]}", _place(event)) from error
+            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
+        value = event.value
+        if tag not in _TEXT_TAGS:
+            make = self._constructor.yaml_constructors.get(tag)
+            if make is None or tag == "tag:yaml.org,2002:binary":
+                raise _stop("syntax", f"the tag {tag} is not known here; plain values are read", _place(event))
+            try:
+                value = make(self._constructor, yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark))
+            except ValueError as error:
+                raise _stop("syntax", f"{event.value!r} is not a value of the type {tag.rpartition(':')[2]}", _place(event)) from error
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, 1)
+        return value
 
-    def _put(self, value: Any, size: int, event: yaml.Event) -> None:
+    def _put(self, value: Any, size: int, event: Any) -> None:
         if not self._stack:
             self._result = value
             return
@@ -169,30 +178,33 @@ class _YamlReader:
             raise _stop("too-large", f"more than {VALUES_LIMIT} values once the aliases are followed", _place(event))
         if isinstance(container.value, list):
             container.value.append(value)
-            return
-        key = self._keys[-1]
-        if key is _NO_KEY:
+        elif self._keys[-1] is _NO_KEY:
             if not isinstance(value, str | int | float | bool | None):
                 raise _stop("syntax", "a mapping's key must be a plain word", _place(event))
             if value in container.value and value != "<<":
                 raise _stop("duplicate-field", f"{value!r} is given twice here", _place(event))
             self._keys[-1] = value
-            return
-        self._keys[-1] = _NO_KEY
-        if key == "<<":
-            for mapping in value if isinstance(value, list) else [value]:
-                if not isinstance(mapping, dict):
-                    raise _stop("syntax", "<< takes a mapping or a list of mappings", _place(event))
-                for name, item in mapping.items():
-                    container.value.setdefault(name, item)
         else:
-            container.value[key] = value
+            key, self._keys[-1] = self._keys[-1], _NO_KEY
+            if key == "<<":
+                _merge(container.merged, value, event)
+            else:
+                container.value[key] = value
+
+
+def _merge(into: dict[Any, Any], value: Any, event: Any) -> None:
+    """`<<: *other`: what is not given here is taken from there (YAML 1.1 merge keys)."""
+    for mapping in value if isinstance(value, list) else [value]:
+        if not isinstance(mapping, dict):
+            raise _stop("syntax", "<< takes a mapping or a list of mappings", _place(event))
+        for name, item in mapping.items():
+            into.setdefault(name, item)
 
 
 _NO_KEY = object()
 
 
-def _place(event: yaml.Event) -> Place:
+def _place(event: Any) -> Place:
     return Place(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
@@ -262,7 +274,8 @@ def _walk(tokens: Iterator[_Token]) -> Iterator[tuple[str, Place]]:
 
 
 def _yaml_tokens(data: bytes) -> Iterator[_Token]:
-    for event in yaml.parse(data, Loader=_LOADER):
+    events: Iterable[Any] = yaml.parse(data, Loader=_LOADER)
+    for event in events:
         kind = type(event)
         if kind is yaml.ScalarEvent:
             yield "value", event.value, _place(event)

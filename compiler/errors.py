@@ -26,7 +26,7 @@ class ProblemError(CompilerError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-class SystemFault(CompilerError):
+class SystemFault(CompilerError):  # noqa: N818  (the design's name: it says whose fault it is)
     """Hydria itself is wrong: a raw string reached a template, a checked value could not be expressed. Please report it."""
 
     code = "system-fault"

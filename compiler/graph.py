@@ -78,7 +78,8 @@ class Member(Node, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=Fal
 
 class HealthMonitor(Node, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """How a pool's members are checked. `delay` and `timeout` in seconds; `max_retries` successes bring a member up,
-    `max_retries_down` failures take it down; the http fields are those of HTTP and HTTPS monitors."""
+    `max_retries_down` failures take it down; the http fields are those of HTTP and HTTPS monitors.
+    """
 
     type: MonitorType
     delay: Seconds

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import force_setattr
 
-from compiler.graph import HealthMonitor, L7Policy, Listener, LoadBalancer, Member, Pool
+from compiler.graph import Listener, LoadBalancer, Node, Pool
 
 _NAMESPACE = uuid.UUID("a4f1d2c8-7d0b-5e63-9f0a-3a1c52b7e9d4")
 
@@ -66,12 +66,12 @@ class _Keys:
         self._parent = uuid.UUID(parent)
         self._seen: Counter[str] = Counter()
 
-    def name(self, node: Listener | Pool | Member | HealthMonitor | L7Policy | object, key: str) -> None:
-        if node.id:  # type: ignore[union-attr]
+    def name(self, node: Node, key: str) -> None:
+        if node.id:
             return
         self._seen[key] += 1
         again = f"/again/{self._seen[key]}" if self._seen[key] > 1 else ""
-        force_setattr(node, "id", str(uuid.uuid5(self._parent, key + again)))  # type: ignore[type-var]
+        force_setattr(node, "id", str(uuid.uuid5(self._parent, key + again)))
 
 
 def transport(listener: Listener) -> str:

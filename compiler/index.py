@@ -26,7 +26,8 @@ class Index:
 
     def pool(self, given: Pool | None, pool_id: str | None) -> Pool | None:
         """The described pool that a `default_pool`/`default_pool_id` or `redirect_pool`/`redirect_pool_id` pair means; None where
-        there is none (`compiler.check` says so)."""
+        there is none (`compiler.check` says so).
+        """
         if given is None:
             return self.pools.get(pool_id or "")
         if not given.is_reference:

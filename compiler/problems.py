@@ -36,7 +36,7 @@ class ObjectRef(msgspec.Struct, frozen=True):
 
 #: code → what it means, for the documentation's table.
 CODES: dict[str, str] = {
-    # load
+    # -- while loading
     "syntax": "The input is not JSON or YAML.",
     "too-large": "The input is larger, deeper or more repetitive (YAML aliases) than a load balancer can be.",
     "not-a-load-balancer": "The document does not hold a load balancer: neither `loadbalancer: {…}` nor its fields.",
@@ -45,14 +45,14 @@ CODES: dict[str, str] = {
     "missing-field": "A field that is needed is missing.",
     "wrong-type": "The value is of another type than the field takes.",
     "invalid-value": "The value is not one of those the field takes, is out of range, or is not formed as it must be.",
-    # check: references and identity
+    # -- references and identity
     "duplicate-id": "Two objects have the same id.",
     "dangling-reference": "An id or name refers to nothing in this document.",
     "ambiguous-reference": "A name refers to more than one object.",
     "conflicting-fields": "Two fields say different things, or cannot be given together.",
     "duplicate-member": "Two members of a pool have the same address and port.",
     "duplicate-port": "Two listeners would bind the same port of the same transport.",
-    # check: compatibility
+    # -- what goes with what
     "incompatible-protocols": "The listener's protocol cannot carry the pool's.",
     "incompatible-monitor": "The health monitor's type does not go with the pool's protocol.",
     "incompatible-persistence": "The session persistence does not go with the pool's protocol.",
@@ -66,10 +66,10 @@ CODES: dict[str, str] = {
     "unsupported-by-target": "The HAProxy or keepalived of the target lacks what this needs.",
     "not-yet": "Hydria does not do this yet.",
     "invalid-target": "The target is not usable.",
-    # TLS material
+    # -- TLS
     "unknown-secret": "The reference names no secret that was given.",
     "bad-secret": "The secret does not parse, is incomplete, or its parts do not belong together.",
-    # complaints of the real programs
+    # -- what the real programs say
     "rejected-by-haproxy": "`haproxy -c` refused the configuration.",
     "haproxy-warning": "`haproxy -c` warned about the configuration.",
 }

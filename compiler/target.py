@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -162,7 +163,7 @@ def parse_size(text: str) -> int:
     return int(match[1]) * int(1024 ** " KMGT".index(match[2].upper() or " "))
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str], object]] = {
     "haproxy": parse_version,
     "keepalived": parse_version,
     "cpus": int,

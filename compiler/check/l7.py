@@ -28,6 +28,7 @@ MOST_RULES = 56
 
 
 def check(report: Report, listener: Listener) -> None:
+    """The listener's policies and their rules."""
     if listener.l7policies and listener.protocol not in ("HTTP", "TERMINATED_HTTPS"):
         message = f"a {listener.protocol} listener does not look into requests; HTTP and TERMINATED_HTTPS listeners have policies"
         report.error(listener, "l7policies", "incompatible-policy", message)

@@ -29,6 +29,7 @@ LONGEST_TIMEOUT = 2**31 - 1
 
 
 def check(report: Report, target: Target) -> None:
+    """The VIPs, and every listener by itself and with its pools and policies."""
     families = _vips(report, target)
     for listener in report.graph.listeners:
         if listener.protocol in ("UDP", "SCTP", "PROMETHEUS"):

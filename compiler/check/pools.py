@@ -24,6 +24,7 @@ MONITORS: dict[str, tuple[str, ...]] = {
 
 
 def check(report: Report, target: Target) -> None:
+    """Every pool that is described, used or not."""
     for pool in report.index.pools.values():
         for field in ("protocol", "lb_algorithm"):
             if getattr(pool, field) is None:

@@ -10,6 +10,7 @@ from compiler.problems import did_you_mean
 
 
 def check(report: Report) -> None:
+    """Ids, ports, and references to pools, of the whole graph."""
     _unique_ids(report)
     _described_pools(report)
     _ports(report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from compiler import quoting
 from compiler.index import Index, Object, reference
 from compiler.problems import Problem, Severity
@@ -17,17 +19,15 @@ class Report:
 
     def error(self, node: Object, field: str, code: str, message: str, hint: str | None = None) -> None:
         """`field` may go deeper: `session_persistence.cookie_name`, `allowed_cidrs[2]`; "" means the object itself."""
-        self._add(Severity.ERROR, node, field, code, message, hint)
+        self._add(node, field, severity=Severity.ERROR, code=code, message=message, hint=hint)
 
     def warning(self, node: Object, field: str, code: str, message: str, hint: str | None = None) -> None:
         """As `error`, for what does not stop a build."""
-        self._add(Severity.WARNING, node, field, code, message, hint)
+        self._add(node, field, severity=Severity.WARNING, code=code, message=message, hint=hint)
 
-    def _add(self, severity: Severity, node: Object, field: str, code: str, message: str, hint: str | None) -> None:
+    def _add(self, node: Object, field: str, **said: Any) -> None:
         path = self.index.path(node) + (f".{field}" if field else "")
-        self.problems.append(
-            Problem(severity=severity, object=reference(node), path=path, code=code, message=message, hint=hint),
-        )
+        self.problems.append(Problem(object=reference(node), path=path, **said))
 
     def word(self, node: Object, field: str, value: str) -> bool:
         """Reports and returns False where the value cannot be a word of a configuration."""

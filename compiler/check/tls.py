@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from compiler.certificates import BadSecret, Material
+from compiler.certificates import BadSecret, Material, UnknownSecret
 from compiler.check.report import Report, shown
 from compiler.graph import Listener, Pool
 
@@ -27,6 +27,7 @@ _POOL_FIELDS = ("tls_container_ref", "ca_tls_container_ref", "crl_container_ref"
 
 
 def check(report: Report, material: Material) -> None:
+    """TLS of every listener and pool, and the secrets that they name."""
     for listener in report.graph.listeners:
         if listener.protocol == "TERMINATED_HTTPS":
             _listener(report, listener, material)
@@ -49,11 +50,11 @@ def _listener(report: Report, listener: Listener, material: Material) -> None:
     if not listener.default_tls_container_ref and not listener.sni_container_refs:
         message = "a TERMINATED_HTTPS listener needs a certificate: default_tls_container_ref, or sni_container_refs"
         report.error(listener, "default_tls_container_ref", "missing-field", message)
-    _secret(report, listener, "default_tls_container_ref", listener.default_tls_container_ref, material, material.identity)
+    _secret(report, listener, "default_tls_container_ref", listener.default_tls_container_ref, material.identity)
     for number, reference in enumerate(listener.sni_container_refs):
-        _secret(report, listener, f"sni_container_refs[{number}]", reference, material, material.identity)
-    _secret(report, listener, "client_ca_tls_container_ref", listener.client_ca_tls_container_ref, material, material.authorities)
-    _secret(report, listener, "client_crl_container_ref", listener.client_crl_container_ref, material, material.revocations)
+        _secret(report, listener, f"sni_container_refs[{number}]", reference, material.identity)
+    _secret(report, listener, "client_ca_tls_container_ref", listener.client_ca_tls_container_ref, material.authorities)
+    _secret(report, listener, "client_crl_container_ref", listener.client_crl_container_ref, material.revocations)
     if listener.client_authentication != "NONE" and not listener.client_ca_tls_container_ref:
         message = f"client_authentication {listener.client_authentication} needs client_ca_tls_container_ref to verify clients against"
         report.error(listener, "client_ca_tls_container_ref", "missing-field", message)
@@ -66,25 +67,21 @@ def _listener(report: Report, listener: Listener, material: Material) -> None:
 
 
 def _pool(report: Report, pool: Pool, material: Material) -> None:
-    _secret(report, pool, "tls_container_ref", pool.tls_container_ref, material, material.identity)
-    _secret(report, pool, "ca_tls_container_ref", pool.ca_tls_container_ref, material, material.authorities)
-    _secret(report, pool, "crl_container_ref", pool.crl_container_ref, material, material.revocations)
+    _secret(report, pool, "tls_container_ref", pool.tls_container_ref, material.identity)
+    _secret(report, pool, "ca_tls_container_ref", pool.ca_tls_container_ref, material.authorities)
+    _secret(report, pool, "crl_container_ref", pool.crl_container_ref, material.revocations)
     if pool.crl_container_ref and not pool.ca_tls_container_ref:
         report.error(pool, "crl_container_ref", "conflicting-fields", "a revocation list needs ca_tls_container_ref")
     _parameters(report, pool)
 
 
-def _secret(
-    report: Report, node: Listener | Pool, field: str, reference: str | None, material: Material, parse: Callable[[str], object]
-) -> None:
+def _secret(report: Report, node: Listener | Pool, field: str, reference: str | None, parse: Callable[[str], object]) -> None:
     if not reference:
-        return
-    missing = material.missing(reference)
-    if missing:
-        report.error(node, field, "unknown-secret", f"{shown(reference)} given: {missing}")
         return
     try:
         parse(reference)
+    except UnknownSecret as error:
+        report.error(node, field, "unknown-secret", f"{shown(reference)} given: {error}")
     except BadSecret as error:
         report.error(node, field, "bad-secret", f"{shown(reference)}: {error}")
 

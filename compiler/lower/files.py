@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 import uuid
-from typing import Literal
 
 from compiler import ir, quoting
 from compiler.bundle import File
@@ -87,7 +86,7 @@ def _name(reference: str) -> str:
 
 
 def _version(place: int) -> Word:
-    name: Literal["SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"] | str = VERSIONS[place]
+    name = VERSIONS[place]
     return quoting.keyword("TLSv1.0" if name == "TLSv1" else name)
 
 
