@@ -72,7 +72,7 @@ class _Folder:
         self.path = path.resolve()
         self.mapping: dict[str, str] = {}
         self.fault: str | None = None
-        if (self.path / MAP).exists():
+        if os.path.lexists(self.path / MAP):
             try:
                 self._read_map()
             except _NotFoundError as error:
@@ -92,12 +92,10 @@ class _Folder:
 
     def place(self, name: str) -> Path:
         """`name` below this directory; it need not exist. Raises _NotFoundError where it would be elsewhere."""
-        if "\0" in name:
-            raise _NotFoundError("the name holds a zero byte")
         try:
             place = (self.path / name).resolve()
-        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, before Python 3.13
-            raise _NotFoundError(f"{name!r} cannot be looked up below {self.path}") from error
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, before Python 3.13
+            raise _NotFoundError(f"{name!r} is not a name that a file can have") from error
         if place == self.path or not place.is_relative_to(self.path):
             raise _NotFoundError(f"{name!r} leads out of {self.path}; use a file: URL for what is elsewhere")
         return place
@@ -111,18 +109,17 @@ def _resolve(reference: str, folder: _Folder | None, base: Path) -> Secret:
     if folder.fault:
         raise _NotFoundError(folder.fault)
     mapped = folder.mapping.get(reference)
+    if mapped is not None and mapped.startswith("file:"):
+        return _at(_from_url(mapped, folder.path))
     if mapped is not None:
-        place = _from_url(mapped, folder.path) if mapped.startswith("file:") else folder.place(mapped)
-        return _at(place, folder)
+        return _at(folder.place(mapped), folder)
     name = _name(reference)
     candidates = [name + suffix for suffix in _FILE_SUFFIXES]
-    for candidate in candidates:
-        place = folder.place(candidate)
+    for place in map(folder.place, candidates):
         if _is_file(place):
             return _from_file(place, folder.place(f"{name}.passphrase"))
-    place = folder.place(name)
-    if place.is_dir():
-        return _from_directory(place, folder)
+    if _is_directory(folder.place(name)):
+        return _from_directory(folder.place(name), folder)
     raise _NotFoundError(f"{folder.path} holds none of {', '.join(candidates)} or {name}/")
 
 
@@ -153,10 +150,14 @@ def _from_url(url: str, base: Path) -> Path:
 
 
 def _at(place: Path, folder: _Folder | None = None) -> Secret:
-    """The secret at exactly this place: a file or a directory."""
-    if place.is_dir():
+    """The secret at exactly this place, a file or a directory; all of it below `folder`, if that is given."""
+    if _is_directory(place):
         return _from_directory(place, folder)
-    return _from_file(place, place.with_name(f"{place.name}.passphrase"))
+    return _from_file(place, _confined(place.with_name(f"{place.name}.passphrase"), folder))
+
+
+def _confined(place: Path, folder: _Folder | None) -> Path:
+    return folder.place(str(place)) if folder is not None else place
 
 
 def _from_file(place: Path, passphrase: Path) -> Secret:
@@ -169,12 +170,7 @@ def _from_file(place: Path, passphrase: Path) -> Secret:
 def _from_directory(place: Path, folder: _Folder | None) -> Secret:
     parts: dict[str, bytes] = {}
     for name, part in _PARTS.items():
-        for suffix in _PART_SUFFIXES:
-            file = place / (name + suffix)
-            if folder is not None and file.resolve().is_relative_to(folder.path):
-                file = file.resolve()
-            elif folder is not None and place.is_relative_to(folder.path) and file.exists():
-                raise _NotFoundError(f"{file} leads out of {folder.path}; use a file: URL for what is elsewhere")
+        for file in (_confined(place / (name + suffix), folder) for suffix in _PART_SUFFIXES):
             if _is_file(file):
                 content = _read(file)
                 parts.setdefault(part, _line(content) if part == "private_key_passphrase" else content)
@@ -182,6 +178,11 @@ def _from_directory(place: Path, folder: _Folder | None) -> Secret:
     if not parts:
         raise _NotFoundError(f"the directory {place} holds none of {', '.join(_PARTS)}")
     return Secret(parts)
+
+
+def _is_directory(place: Path) -> bool:
+    # Not Path.is_dir, which raises where a name is too long or a directory may not be searched.
+    return os.path.isdir(place)  # noqa: PTH112
 
 
 def _is_file(place: Path) -> bool:

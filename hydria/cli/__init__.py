@@ -1,0 +1,114 @@
+"""The `hydria` command.
+
+Rules of this package:
+
+* One file a verb. A verb is imported when it is used, so that `hydria --help` is instant; what it needs (rich, yaml) likewise.
+* Exit codes: 0 fine; 1 the graph has problems; 2 the command was used wrongly; 3 the system failed (HAProxy missing, disk full, no permission).
+  Ended by a signal: 128 and its number, as shells have it; `run` ends well with 0, because that is how it is meant to end.
+* Standard output holds what was asked for and nothing else; what there is to say about it goes to standard error.
+* `--json` on every verb: standard output is then JSON, one document (`run`: one a line), also when something failed.
+* Colour and tables only on a terminal, and never with NO_COLOR. No control character of the input reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from hydria.cli.output import Output
+
+#: verb → what it does, in a line. Each is the function of the same name in the module of the same name.
+VERBS = {
+    "check": "Say what is wrong with a load-balancer graph, HAProxy's own complaints included.",
+    "render": "Turn a load-balancer graph into configuration files.",
+    "run": "Run HAProxy with a load-balancer graph on this machine, and watch its traffic.",
+}
+
+FINE, PROBLEMS, USAGE, SYSTEM = 0, 1, 2, 3
+
+
+class _Verbs(click.Group):
+    """Imports a verb only when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"hydria.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all the rest of --help
+
+        click.echo(f"hydria {version('hydria')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Verbs,
+    subcommand_metavar="VERB …",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="A graph is a load balancer as the Octavia v2 API creates or shows it, in JSON or YAML. Exit codes: 0 fine, 1 problems, "
+    "2 usage, 3 the system failed.",
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version and exit.")
+def hydria() -> None:
+    """Turn load-balancer graphs into HAProxy configurations: checked, explained, run."""
+
+
+def main() -> NoReturn:
+    """The command: runs the verb that the arguments name and exits as the rules above say."""
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGHUP, _end)
+    sys.exit(_run(sys.argv[1:], Output()))
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    """Leaves through every context manager, so that no process and no temporary secret is left behind."""
+    raise SystemExit(128 + number)
+
+
+def _run(arguments: list[str], output: Output) -> int:
+    try:
+        code = hydria.main(arguments, prog_name="hydria", standalone_mode=False, obj=output)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except click.Abort:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has enough. Nothing more may be written, not even by the interpreter at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001 - the outermost place: here every error becomes a message
+        return _system_failed(error, output)
+    return code if isinstance(code, int) else FINE
+
+
+def _system_failed(error: Exception, output: Output) -> int:
+    from agent.errors import AgentError  # noqa: PLC0415 - needed only when something failed
+
+    if isinstance(error, AgentError):
+        output.failure(error.code, str(error))
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename is not None else ""
+        output.failure("system-fault", where + (error.strerror or str(error)))
+    else:
+        traceback.print_exception(error)
+        output.failure("hydria-fault", f"this is a fault of Hydria itself, please report it: {error!r}")
+    return SYSTEM

@@ -1,0 +1,148 @@
+"""`hydria run`: HAProxy in the foreground with a graph, on this machine, watched until somebody ends it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import compiler
+from agent.clock import SystemClock, wait_until
+from agent.errors import RejectedByHaproxy, SocketFault, SystemFault
+from agent.supervised import SupervisedHaproxy
+from compiler.problems import has_errors
+from hydria.cli import FINE, PROBLEMS, inputs
+from hydria.cli.check import validate
+from hydria.cli.output import Output, verdict
+from hydria.cli.traffic import Names, Row, changes, rows
+from hydria.cli.watching import Watcher, watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compiler import Bundle
+
+#: Seconds between two looks at the statistics.
+_INTERVAL = 1.0
+
+#: Seconds for the connections that there are when `run` is asked to end; a second Ctrl-C ends them at once.
+_GRACE = 5.0
+
+#: Connections of the whole process unless --target says otherwise: plenty for trying, and within what machines allow to open.
+_MAXCONN = 10_000
+
+
+@click.command()
+@inputs.graph_argument
+@click.option("--bind", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Listen here; `vip`: on the graph's own addresses.")
+@click.option("--port-offset", metavar="N", default=0, show_default=True, help="Listen on ports that are higher by N.")
+@inputs.secrets_option
+@inputs.target_option
+@inputs.haproxy_option
+@inputs.json_option
+@click.pass_obj
+def run(
+    output: Output,
+    *,
+    source: inputs.Source,
+    bind: str,
+    port_offset: int,
+    secrets: Path | None,
+    target_text: str,
+    binary: Path | None,
+) -> int:
+    """Run HAProxy with GRAPH (a file, or - for standard input) until Ctrl-C, showing members and traffic.
+
+    On a terminal a table is shown; otherwise a line for each change of a member's status. Everything that is made (sockets, files) is in
+    a temporary directory of its own, which is removed at the end.
+    """
+    haproxy = inputs.find_haproxy(binary)
+    with tempfile.TemporaryDirectory(prefix="hydria-", dir=inputs.private_parent()) as directory:
+        place = {} if bind == "vip" else {"bind_address": bind}
+        target = inputs.target(
+            target_text,
+            haproxy=inputs.version_text(haproxy.version),
+            run_directory=directory,
+            **place,
+            port_offset=port_offset,
+            maxconn=_affordable_maxconn(),
+            log="",
+            **({} if os.geteuid() == 0 else {"user": "", "group": ""}),
+        )
+        built = inputs.build(source, secrets, target)
+        problems = built.problems
+        bundle = built.bundle
+        if bundle is not None and bundle.ok:
+            output.note(f"compiled {source.name}: {len(bundle.files)} files for HAProxy {inputs.version_text(target.haproxy)}")
+            problems = inputs.placed(source, problems + validate(haproxy, bundle, Path(directory) / "bundle"))
+        if built.graph is None or bundle is None or has_errors(problems):
+            if output.json:
+                output.document({"event": "problems"} | verdict(source.name, problems))
+            else:
+                output.problems(source.name, problems, stderr=True)
+            return PROBLEMS
+        output.note(f"HAProxy {inputs.version_text(haproxy.version)} finds it valid")
+        run_directory = Path(target.run_directory)
+        with SupervisedHaproxy(haproxy, Path(directory) / "bundle", run_directory, built.graph.id) as supervised:
+            _start(supervised, bundle)
+            with watcher(output, Names(built.graph, target)) as watch:
+                _watch(supervised, watch)
+            output.note(f"ending; connections get {_GRACE:g} s, Ctrl-C ends them at once")
+            with suppress(KeyboardInterrupt):
+                supervised.stop(_GRACE)
+            watch.stopped()
+    return FINE
+
+
+def _start(supervised: SupervisedHaproxy, bundle: Bundle) -> None:
+    try:
+        supervised.start()
+    except RejectedByHaproxy as error:
+        # The configuration is valid; what remains is the machine: a port that is taken, an address that is not there, a limit.
+        blamed = "\n".join(str(problem) for problem in compiler.blame(error.output, bundle))
+        advice = "\n--port-offset N takes other ports, --bind ADDRESS another address" if "cannot bind" in error.output else ""
+        raise SystemFault(f"{error}\n{blamed}{advice}") from error
+
+
+def _watch(supervised: SupervisedHaproxy, watch: Watcher) -> None:
+    """Looks and shows until somebody wants an end; raises SystemFault when HAProxy has come to one by itself."""
+    seen: list[Row] = []
+    with _ending() as ending:
+        watch.started()
+        while not ending.is_set():
+            try:
+                now = rows(supervised.stats.show_stat(), watch.names)
+            except SocketFault:
+                # The worker goes first, its master some milliseconds after it.
+                if wait_until(lambda: not supervised.alive(), _INTERVAL, SystemClock()):
+                    raise SystemFault(f"HAProxy exited by itself; its last words:\n{supervised.words()}") from None
+                raise
+            watch.looked(now, list(changes(seen, now, watch.names)))
+            seen = now
+            ending.wait(_INTERVAL)
+
+
+def _affordable_maxconn() -> int:
+    """What the limit of open files allows: a connection takes two, and HAProxy some for itself."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MAXCONN if hard == resource.RLIM_INFINITY else max(1, min(_MAXCONN, (hard - 200) // 2))
+
+
+@contextmanager
+def _ending() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, for as long as the context lasts."""
+    event = threading.Event()
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: event.set()) for number in wanted}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
