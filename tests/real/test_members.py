@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +36,10 @@ MONITORS: dict[str, dict[str, Any]] = {
     "tcp": {"type": "TCP"},
     "tls-hello": {"type": "TLS-HELLO"},
 }
+
+#: What each HTTP monitor's member answers to fail, and to be well again where that is not 200.
+BAD_CODES = {"http": 204, "http11": 500, "codes": 203, "https": 404}
+GOOD_CODES = {"codes": 205}
 
 
 class Members:
@@ -116,19 +121,6 @@ def test_a_pool_without_members_has_nobody_to_answer(serving: Serving) -> None:
     assert serving.fetch("empty").status == 503
 
 
-def test_a_backup_serves_only_while_nobody_else_can(serving: Serving, members: Members) -> None:
-    eventually(lambda: serving.statuses("backup", "backup") == {"a": "UP", "b": "UP"}, "both up")
-    assert who_answers(serving, "backup") == {"a": 12}
-    members.http["a"].statuses["/health"] = 503
-    try:
-        eventually(lambda: serving.statuses("backup", "backup")["a"].startswith("DOWN"), "the member down")
-        assert who_answers(serving, "backup") == {"b": 12}
-    finally:
-        members.http["a"].statuses.clear()
-    eventually(lambda: serving.statuses("backup", "backup")["a"] == "UP", "the member up again")
-    assert who_answers(serving, "backup") == {"a": 12}
-
-
 def test_a_servers_id_is_that_of_the_member(serving: Serving) -> None:
     assert serving.server_ids("ids", "ids") == dict(zip("abc", IDS.values(), strict=True))
 
@@ -141,28 +133,70 @@ def test_every_server_has_the_id_that_the_configuration_gives_it(serving: Servin
         assert int(row["srv_id"]) == int(digits[-5:], 16), row
 
 
-@pytest.mark.parametrize("name", list(MONITORS))
-def test_a_monitor_sees_a_member_go_and_come_back(serving: Serving, members: Members, name: str) -> None:
-    backend = next(backend for backend in members.all if backend.name == name)
-    eventually(lambda: serving.statuses(name, name)[name] == "UP", "the member up")
-    backend.refuse()
-    try:
-        eventually(lambda: serving.statuses(name, name)[name].startswith("DOWN"), "the member down")
-    finally:
+@pytest.fixture(scope="module")
+def story(serving: Serving, members: Members) -> dict[str, dict[str, str]]:
+    """What happens to the members that are looked at, all at once to save time: phase → pool → status of its first member.
+
+    Each phase lasts until all is as it should be; where that does not come about, the tests tell of what.
+    """
+    watched = [*MONITORS, "elsewhere"]
+    judged = [members.https, *(members.http[name] for name in ("http", "http11", "codes"))]
+
+    def statuses() -> dict[str, str]:
+        names = {name: "checked-here" if name == "elsewhere" else name for name in watched}
+        return {name: serving.statuses(name, name)[first].partition(" ")[0] for name, first in names.items()} | {
+            "backup": serving.statuses("backup", "backup")["a"].partition(" ")[0]
+        }
+
+    def phase(down: list[str]) -> dict[str, str]:
+        expected = {name: "DOWN" if name in down else "UP" for name in [*watched, "backup"]}
+        with suppress(AssertionError):
+            eventually(lambda: statuses() == expected, patience=12)
+        return statuses() | {"who serves backup": ",".join(sorted(map(str, who_answers(serving, "backup", 4))))}
+
+    told = {"at first": phase([])}
+    going = [backend for backend in members.all if backend.name in watched]
+    for backend in going:
+        backend.refuse()
+    told["refusing connections"] = phase(watched)
+    for backend in going:
         backend.accept()
-    eventually(lambda: serving.statuses(name, name)[name] == "UP", "the member up again")
+    told["accepting again"] = phase([])
+    for server in judged:
+        server.statuses["/health"] = BAD_CODES[server.name]
+    members.http["a"].statuses["/health"] = 503
+    told["bad codes"] = phase([*BAD_CODES, "backup"])
+    for server in judged:
+        server.statuses["/health"] = GOOD_CODES.get(server.name, 200)
+    members.http["a"].statuses.clear()
+    told["good codes"] = phase([])
+    return told
 
 
-@pytest.mark.parametrize(("name", "good", "bad"), [("http", 200, 204), ("http11", 200, 500), ("codes", 205, 203), ("https", 200, 404)])
-def test_an_http_monitor_judges_by_the_code(serving: Serving, members: Members, name: str, good: int, bad: int) -> None:
-    backend = members.https if name == "https" else members.http[name]
-    try:
-        backend.statuses["/health"] = bad
-        eventually(lambda: serving.statuses(name, name)[name].startswith("DOWN"), "the member down")
-        backend.statuses["/health"] = good
-        eventually(lambda: serving.statuses(name, name)[name] == "UP", "the member up again")
-    finally:
-        backend.statuses.clear()
+@pytest.mark.parametrize("name", list(MONITORS))
+def test_a_monitor_sees_a_member_go_and_come_back(story: dict[str, dict[str, str]], name: str) -> None:
+    phases = ("at first", "refusing connections", "accepting again")
+    assert [story[phase][name] for phase in phases] == ["UP", "DOWN", "UP"]
+
+
+@pytest.mark.parametrize("name", list(BAD_CODES))
+def test_an_http_monitor_judges_by_the_code(story: dict[str, dict[str, str]], name: str) -> None:
+    assert [story[phase][name] for phase in ("accepting again", "bad codes", "good codes")] == ["UP", "DOWN", "UP"]
+
+
+def test_a_monitor_without_http_does_not_judge_by_codes(story: dict[str, dict[str, str]]) -> None:
+    assert [story["bad codes"][name] for name in ("tcp", "tls-hello", "elsewhere")] == ["UP"] * 3
+
+
+def test_a_backup_serves_only_while_nobody_else_can(story: dict[str, dict[str, str]]) -> None:
+    phases = ("at first", "bad codes", "good codes")
+    assert [(story[phase]["backup"], story[phase]["who serves backup"]) for phase in phases] == [("UP", "a"), ("DOWN", "b"), ("UP", "a")]
+
+
+def test_a_monitor_may_look_elsewhere(story: dict[str, dict[str, str]], members: Members) -> None:
+    phases = ("at first", "refusing connections", "accepting again")
+    assert [story[phase]["elsewhere"] for phase in phases] == ["UP", "DOWN", "UP"]
+    assert checks(members.http["checked-here"]) == []
 
 
 def checks(backend: HttpBackend) -> list[Request]:
@@ -182,17 +216,6 @@ def test_an_https_monitor_asks_over_tls(serving: Serving, members: Members) -> N
     del serving
     request = eventually(lambda: checks(members.https), "a check")[-1]
     assert request.arrival.tls is not None
-
-
-def test_a_monitor_may_look_elsewhere(serving: Serving, members: Members) -> None:
-    eventually(lambda: serving.statuses("elsewhere", "elsewhere")["checked-here"] == "UP", "the member up")
-    members.http["elsewhere"].refuse()
-    try:
-        eventually(lambda: serving.statuses("elsewhere", "elsewhere")["checked-here"].startswith("DOWN"), "the member down")
-    finally:
-        members.http["elsewhere"].accept()
-    eventually(lambda: serving.statuses("elsewhere", "elsewhere")["checked-here"] == "UP", "the member up again")
-    assert checks(members.http["checked-here"]) == []
 
 
 def test_a_monitor_that_is_switched_off_does_not_look(serving: Serving) -> None:

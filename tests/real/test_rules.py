@@ -86,7 +86,7 @@ CASES = [
     ),
     Case(
         "type-regex",
-        rule("FILE_TYPE", "REGEX", "^(jpe?g|png)$"),
+        rule("FILE_TYPE", "REGEX", r"\.(jpe?g|png)$"),
         paths("/a.jpg", "/a.jpeg", "/x/y.png?q"),
         paths("/a.gif", "/a.jpgx", "/png", "/a.png/b"),
     ),
