@@ -81,6 +81,10 @@ class _TlsSocket(ssl.SSLSocket):
 
     requested: str | None = None
 
+    def __del__(self) -> None:
+        # wrap_socket drops it unclosed when the peer has reset the connection before.
+        self.close()
+
 
 def _remember_server_name(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
     if isinstance(connection, _TlsSocket):
@@ -175,33 +179,34 @@ class Backend(ABC):
                 self._start(self._serve, connection, peer[0])
 
     def _serve(self, connection: socket.socket, peer: str) -> None:
-        served = connection
         try:
             proxy = _read_proxy_header(connection)
-            tls = None
-            if self._tls is not None:
-                served = self._start_tls(connection, self._tls)
-                tls = _describe(served)
-            self.converse(served, Arrival(peer, proxy, tls))
+            if self._tls is None:
+                self.converse(connection, Arrival(peer, proxy, None))
+            else:
+                self._serve_tls(connection, self._tls, peer, proxy)
         except OSError:
             pass  # the other side has gone, or never meant to talk: a health check, a refused handshake
         finally:
-            with self._lock:
-                self._connections.discard(connection)
-                self._connections.discard(served)
-            served.close()
-            connection.close()
+            self._forget(connection)
 
-    def _start_tls(self, connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
-        served = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+    def _serve_tls(self, connection: socket.socket, context: ssl.SSLContext, peer: str, proxy: ProxyHeader | None) -> None:
+        secured = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        try:
+            with self._lock:
+                # wrap_socket has taken the descriptor; refuse() must find it where it is now.
+                self._connections.add(secured)
+                if self._listener is None:
+                    return
+            secured.do_handshake()
+            self.converse(secured, Arrival(peer, proxy, _describe(secured)))
+        finally:
+            self._forget(secured)
+
+    def _forget(self, connection: socket.socket) -> None:
         with self._lock:
-            # wrap_socket has moved the descriptor; refuse() must find it.
             self._connections.discard(connection)
-            self._connections.add(served)
-            if self._listener is None:
-                raise ConnectionAbortedError
-        served.do_handshake()
-        return served
+        connection.close()
 
 
 class HttpBackend(Backend):
