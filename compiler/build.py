@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import cast
 
@@ -25,16 +26,17 @@ def build(
     secrets: Mapping[str, Secret] | None = None,
     *,
     previous: Mapping[str, int] | None = None,
+    now: dt.datetime | None = None,
 ) -> Bundle:
     """Everything that HAProxy needs to serve `graph` on `target`, or why it cannot be had.
 
     `secrets` maps each `*_container_ref` to its material; `previous` maps member ids to the server ids of the generation that runs,
-    which they keep. Problems of the graph come back in the bundle, which then has no files; an exception is a fault of Hydria's.
+    which they keep; `now`, with a time zone, is what certificates' dates are judged by, None for not at all. Problems of the graph come back in the bundle, which then has no files; an exception is a fault of Hydria's.
     """
     target = target or Target()
     index = Index(graph)
     material = Material(secrets if isinstance(secrets, Secrets) else Secrets(secrets))
-    problems = target.problems() + check(index, target, material)
+    problems = target.problems() + check(index, target, material, now)
     if has_errors(problems):
         return Bundle({}, tuple(problems), SourceMap(), digest_of({}))
     try:
@@ -44,7 +46,7 @@ def build(
     files = {path: file for path, (file, _) in lowered.files.items()}
     origins: list[tuple[Object, tuple[str, ...]]] = []
     lines: dict[str, list[int]] = {}
-    for path, rendered in render(lowered.config).items():
+    for path, rendered in render(lowered).items():
         files[path] = File(rendered.text.encode())
         lines[path] = [number + len(origins) if number >= 0 else -1 for number in rendered.lines] if origins else rendered.lines
         origins += rendered.origins

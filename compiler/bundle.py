@@ -13,6 +13,15 @@ from compiler.problems import ObjectRef, Problem, has_errors
 
 #: The file that HAProxy is started with; all other files are named in it, relative to it.
 HAPROXY_CFG = "haproxy.cfg"
+#: The VRRP instance of an active-standby pair, for a keepalived of its own.
+VRRP_CONF = "keepalived/vrrp.conf"
+#: The load balancer's packet filter, for `nft -f`, where it has UDP or SCTP listeners.
+FILTER_NFT = "nftables/filter.nft"
+
+
+def lvs_conf(listener_id: str) -> str:
+    """The file of a UDP or SCTP listener, for a keepalived of its own."""
+    return f"keepalived/{listener_id}.conf"
 
 
 class File(msgspec.Struct, frozen=True):

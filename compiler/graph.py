@@ -213,6 +213,9 @@ class LoadBalancer(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vip_qos_policy_id: str | None = None
     vip_vnic_type: str | None = None
     vip_sg_ids: tuple[str, ...] = ()
+    # Hydria's own: what old workers may do after a reload (seconds, reloads); the target's where not given.
+    hard_stop_after: Seconds | None = None
+    mworker_max_reloads: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     provider: str | None = None
     flavor_id: str | None = None
     availability_zone: str | None = None

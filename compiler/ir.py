@@ -13,7 +13,7 @@ from compiler.quoting import Word
 
 
 class Global(msgspec.Struct, frozen=True, kw_only=True):
-    """The process (configuration manual 3). `hard_stop_after` in seconds."""
+    """The process (configuration manual 3). `hard_stop_after` in seconds; `forks`: whether checks run programs."""
 
     node: LoadBalancer
     maxconn: int
@@ -25,15 +25,19 @@ class Global(msgspec.Struct, frozen=True, kw_only=True):
     group: Word | None
     log: Word | None
     local_peer: Word | None
+    forks: bool
 
 
 class Peers(msgspec.Struct, frozen=True, kw_only=True):
-    """Who shares the stick tables (3.5): a local peer hands them from the old worker to the new one at a reload."""
+    """Who shares the stick tables (3.5): both of a pair, as (name, endpoint), or a single amphora by itself at a socket: the local peer
+    hands the tables from the old worker to the new one at a reload.
+    """
 
     node: LoadBalancer
     name: Word
     local_peer: Word
-    socket: Word
+    socket: Word | None
+    pair: tuple[tuple[Word, Word], ...]
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +95,9 @@ class Frontend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """A health check (4.2 http-check, 5.2 check). Times in seconds; `http` is None for a bare connection or handshake."""
+    """A health check (4.2 http-check, external-check, 5.2 check). Times in seconds; `http` is None for a bare connection or handshake,
+    `command` a program that checks instead.
+    """
 
     node: HealthMonitor
     interval: int
@@ -100,6 +106,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     fall: int
     tls: bool
     http: HttpCheck | None
+    command: Word | None
 
 
 class HttpCheck(msgspec.Struct, frozen=True, kw_only=True):

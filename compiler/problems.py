@@ -69,6 +69,10 @@ CODES: dict[str, str] = {
     # -- TLS
     "unknown-secret": "The reference names no secret that was given.",
     "bad-secret": "The secret does not parse, is incomplete, or its parts do not belong together.",
+    "expired": "A certificate has ended, or a revocation list was not renewed in time.",
+    "not-yet-valid": "A certificate's time has not begun.",
+    # -- resources
+    "memory-budget": "Two generations of HAProxy, as there are during a reload, may need more memory than the target has.",
     # -- what the real programs say
     "rejected-by-haproxy": "`haproxy -c` refused the configuration.",
     "haproxy-warning": "`haproxy -c` warned about the configuration.",

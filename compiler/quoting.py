@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 from compiler.errors import CompilerError
 
@@ -124,12 +125,52 @@ def address(text: str) -> Word:
     return Word(text)
 
 
+def host(text: str) -> Word:
+    """An address where HAProxy would take what follows its last colon for a port (11.1): IPv6 in brackets."""
+    return Word(f"[{address(text)}]") if ":" in text else address(text)
+
+
+def listed(words: Iterable[Word]) -> Word:
+    """Finished words with commas between them, as nftables' sets hold them."""
+    return Word(", ".join(line(item) for item in words))
+
+
 def line(*words: Word) -> Word:
     """Finished words, one space between them, as a finished piece of a line."""
     for item in words:
         if type(item) is not Word:
             raise TypeError(f"{item!r} is not a Word")
     return Word(" ".join(words))
+
+
+def keepalived_reason_against(text: str) -> str | None:
+    """Why `text` cannot be a word of keepalived's, or None where it can.
+
+    keepalived begins comments and substitutes parameters even inside quotes (keepalived.conf(5), "Configuration syntax"), so what
+    means anything to it is refused: in a URL, which is all that users' strings come to here, such characters have a %-form.
+    """
+    match = re.search(r"[^A-Za-z0-9_./:@%+,=^?*;&()|<>-]", text)
+    if match:
+        return f"keepalived cannot take {match[0]!r} (write it in its %-form)"
+    return None if text else "it is empty"
+
+
+def keepalived_word(text: str) -> Word:
+    """Text as one word of keepalived's configuration."""
+    reason = keepalived_reason_against(text)
+    if reason:
+        raise Inexpressible(reason)
+    return Word(text)
+
+
+def seconds(milliseconds: int) -> Word:
+    """Milliseconds as keepalived writes times: seconds with a fraction (`0.25`)."""
+    return Word(f"{milliseconds / 1000:g}")
+
+
+def network(text: str) -> Word:
+    """A network in CIDR form."""
+    return Word(str(ipaddress.ip_network(text)))
 
 
 def negated(name: str) -> Word:

@@ -7,10 +7,10 @@ from functools import lru_cache
 import jinja2
 
 import templates
-from compiler import ir
-from compiler.bundle import HAPROXY_CFG
+from compiler.bundle import FILTER_NFT, HAPROXY_CFG, VRRP_CONF, lvs_conf
 from compiler.errors import SystemFault
 from compiler.index import Object
+from compiler.lower import Lowered
 from compiler.quoting import Word
 
 # A character that no word can hold (quoting refuses control characters) sets the mark off from the line.
@@ -44,9 +44,16 @@ class Rendered:
         self.origins = origins
 
 
-def render(config: ir.Config) -> dict[str, Rendered]:
+def render(lowered: Lowered) -> dict[str, Rendered]:
     """The text files of a configuration, by path."""
-    return {HAPROXY_CFG: _render("haproxy/haproxy.cfg.j2", config=config)}
+    files = {HAPROXY_CFG: _render("haproxy/haproxy.cfg.j2", config=lowered.config)}
+    if lowered.vrrp is not None:
+        files[VRRP_CONF] = _render("keepalived/vrrp.conf.j2", vrrp=lowered.vrrp)
+    for lvs in lowered.lvs:
+        files[lvs_conf(lvs.node.id)] = _render("keepalived/lvs.conf.j2", lvs=lvs)
+    if lowered.filter is not None:
+        files[FILTER_NFT] = _render("nftables/filter.nft.j2", filter=lowered.filter)
+    return files
 
 
 def _render(template: str, **values: object) -> Rendered:

@@ -9,12 +9,14 @@ import ipaddress
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from compiler import documents
 from compiler.errors import ProblemError
 from compiler.problems import Problem, did_you_mean
+from compiler.quoting import is_address
 
 Version = tuple[int, ...]
 
@@ -51,14 +53,53 @@ class Topology(StrEnum):
     ACTIVE_STANDBY = "ACTIVE_STANDBY"
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A host route of a subnet."""
+
+    destination: str
+    nexthop: str
+
+
+class VipNetwork(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The subnet that a VIP is in, as the network service knows it."""
+
+    address: str
+    cidr: str
+    gateway: str | None = None
+    host_routes: tuple[Route, ...] = ()
+
+
+class Amphora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of an active-standby pair. `address` is its own on the VIP's network; the higher `priority` (1 to 254) is master at first."""
+
+    id: str
+    address: str
+    priority: Annotated[int, msgspec.Meta(ge=1, le=254)] = 100
+
+
+class Vrrp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How keepalived moves the VIP (RFC 5798). `advert_interval` in ms, in steps of 10: the master is missed after three and a bit.
+    `garp_refresh` in seconds: how often the master tells its neighbours again where the VIP is.
+    """
+
+    interface: str = "eth1"
+    router_id: Annotated[int, msgspec.Meta(ge=1, le=255)] = 1
+    advert_interval: Annotated[int, msgspec.Meta(ge=10, le=40_950, multiple_of=10)] = 1000
+    preempt: bool = False
+    garp_refresh: Annotated[int, msgspec.Meta(ge=0)] = 5
+    garp_refresh_repeat: Annotated[int, msgspec.Meta(ge=1)] = 2
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the output is resolved for.
 
     `haproxy`, `keepalived`: versions. `cpus`: threads of HAProxy. `memory`: bytes that HAProxy may use, None for no check.
     `run_directory`: absolute; holds the sockets. `user`, `group`: whom HAProxy becomes, None to stay who it is.
     `bind_address`: binds here in place of the VIPs; `port_offset`: added to every listener's port (both for trying a graph on
     any machine). `maxconn`: connections of the whole process. `log`: HAProxy's log target (`/dev/log`, `stdout`, `10.0.0.1:514`), None for none. `hard_stop_after`: seconds that an old worker may
-    go on with its connections after a reload, `max_reloads`: reloads that it may see; then it ends.
+    go on with its connections after a reload, `max_reloads`: reloads that it may see; then it ends. `check_command`: the program that
+    checks members where neither HAProxy nor keepalived can (`hydria-check`). For ACTIVE_STANDBY: `amphorae` are both of the pair,
+    `amphora` the id of the one that this is, `vrrp` how they agree, `networks` the subnets of the VIPs.
     """
 
     haproxy: Version = (2, 6)
@@ -66,7 +107,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     cpus: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     memory: int | None = None
     topology: Topology = Topology.SINGLE
-    role: Literal["MASTER", "BACKUP"] = "MASTER"
     run_directory: str = "/run/hydria"
     user: str | None = "nobody"
     group: str | None = "nogroup"
@@ -76,6 +116,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None = "/dev/log"
     hard_stop_after: Annotated[int, msgspec.Meta(ge=1, le=2_147_483)] = 3600
     max_reloads: Annotated[int, msgspec.Meta(ge=1)] = 50
+    check_command: str = "/usr/bin/hydria-check"
+    amphora: str | None = None
+    amphorae: tuple[Amphora, ...] = ()
+    vrrp: Vrrp = Vrrp()
+    networks: tuple[VipNetwork, ...] = ()
 
     def has(self, feature: Feature) -> bool:
         """Whether the target's HAProxy can do this."""
@@ -98,13 +143,31 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
                 values[key] = reader(value)
             except ValueError as error:
                 problems.append(_problem(key, f"{value!r} given: {error}"))
-        if not problems:
-            try:
-                target = msgspec.convert(values, cls)
-            except msgspec.ValidationError as error:
-                problems.append(_problem("", str(error)))
-            else:
-                problems.extend(target.problems())
+        if problems:
+            raise ProblemError(problems)
+        return cls._convert(values)
+
+    @classmethod
+    def read(cls, text: str | bytes) -> Target:
+        """Reads a JSON or YAML mapping of the fields (versions as texts: `haproxy: "3.0"`); raises ProblemError as `parse` does."""
+        values = documents.parse(text.encode() if isinstance(text, str) else text)
+        if not isinstance(values, dict):
+            raise ProblemError([_problem("", f"{values!r} given; a mapping of fields is needed")])
+        for key in ("haproxy", "keepalived", "memory"):
+            if isinstance(values.get(key), str | float):
+                try:
+                    values[key] = _READERS[key](str(values[key]))
+                except ValueError as error:
+                    raise ProblemError([_problem(key, f"{values[key]!r} given: {error}")]) from error
+        return cls._convert(values)
+
+    @classmethod
+    def _convert(cls, values: dict[str, object]) -> Target:
+        try:
+            target = msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise ProblemError([_problem("", str(error))]) from error
+        problems = target.problems()
         if problems:
             raise ProblemError(problems)
         return target
@@ -130,11 +193,48 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
                 ipaddress.ip_address(self.bind_address)
             except ValueError:
                 found.append(_problem("bind_address", f"{self.bind_address!r} given; an IPv4 or IPv6 address is needed"))
+        found += self._pair_problems()
         for key in ("user", "group", "log"):
             value = getattr(self, key)
             if value is not None and not re.fullmatch(r"[\w./:@\[\]-]+", value, re.ASCII):
                 found.append(_problem(key, f"{value!r} given; letters, digits and ./:@[]_- are allowed"))
         return found
+
+    def _pair_problems(self) -> list[Problem]:
+        found = []
+        if self.topology is Topology.ACTIVE_STANDBY:
+            if self.amphora not in [amphora.id for amphora in self.amphorae]:
+                found.append(_problem("amphora", f"{self.amphora!r} given; the id of one of `amphorae` is needed for ACTIVE_STANDBY"))
+            if len(self.amphorae) < 2:
+                found.append(_problem("amphorae", f"{len(self.amphorae)} given; ACTIVE_STANDBY needs both of the pair"))
+        if not re.fullmatch(r"[A-Za-z][\w.-]{0,14}", self.vrrp.interface, re.ASCII):
+            found.append(_problem("vrrp.interface", f"{self.vrrp.interface!r} given; a network interface's name is needed"))
+        if not re.fullmatch(r"/[\w./+-]+", self.check_command, re.ASCII):
+            found.append(_problem("check_command", f"{self.check_command!r} given; the absolute path of a program is needed"))
+        for number, amphora in enumerate(self.amphorae):
+            if not is_address(amphora.address):
+                found.append(_problem(f"amphorae[{number}].address", f"{amphora.address!r} given; an IP address is needed"))
+            if not re.fullmatch(r"[\w.-]+", amphora.id, re.ASCII):
+                found.append(_problem(f"amphorae[{number}].id", f"{amphora.id!r} given; letters, digits and _.- are allowed"))
+        for number, network in enumerate(self.networks):
+            found += _network_problems(f"networks[{number}]", network)
+        return found
+
+
+def _network_problems(path: str, network: VipNetwork) -> list[Problem]:
+    found = []
+    addresses = {"address": network.address, **({} if network.gateway is None else {"gateway": network.gateway})}
+    addresses |= {f"host_routes[{n}].nexthop": route.nexthop for n, route in enumerate(network.host_routes)}
+    cidrs = {"cidr": network.cidr} | {f"host_routes[{n}].destination": route.destination for n, route in enumerate(network.host_routes)}
+    for field, value in addresses.items():
+        if not is_address(value):
+            found.append(_problem(f"{path}.{field}", f"{value!r} given; an IP address is needed"))
+    for field, value in cidrs.items():
+        try:
+            ipaddress.ip_network(value)
+        except ValueError:
+            found.append(_problem(f"{path}.{field}", f"{value!r} given; a network such as 192.0.2.0/24 is needed"))
+    return found
 
 
 # sun_path holds 107 characters; the socket is "<36 characters of the id>.sock", and HAProxy binds "<path>.<pid>.tmp" first.
@@ -169,7 +269,6 @@ _READERS: dict[str, Callable[[str], object]] = {
     "cpus": int,
     "memory": parse_size,
     "topology": lambda text: Topology(text.upper()),
-    "role": str.upper,
     "run_directory": str,
     "user": lambda text: text or None,
     "group": lambda text: text or None,

@@ -7,19 +7,23 @@ is a warning. `compiler.lower` may rely on a graph without errors.
 
 from __future__ import annotations
 
+import datetime as dt
+
 from compiler.certificates import Material
-from compiler.check import listeners, pools, references, tls
+from compiler.check import listeners, lvs, memory, pools, references, tls
 from compiler.check.report import Report
 from compiler.index import Index
 from compiler.problems import Problem
 from compiler.target import Target
 
 
-def check(index: Index, target: Target, material: Material) -> list[Problem]:
+def check(index: Index, target: Target, material: Material, now: dt.datetime | None = None) -> list[Problem]:
     """Everything that is wrong with the graph for this target and with this material, in the document's order."""
     report = Report(index)
     references.check(report)
     listeners.check(report, target)
     pools.check(report, target)
-    tls.check(report, material)
+    lvs.check(report)
+    tls.check(report, material, now)
+    memory.check(report, target)
     return report.problems

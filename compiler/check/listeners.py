@@ -8,7 +8,6 @@ from typing import get_args
 from compiler.check import l7
 from compiler.check.report import Report, shown
 from compiler.graph import HeaderName, Listener
-from compiler.identity import transport
 from compiler.problems import did_you_mean
 from compiler.target import Target
 
@@ -32,9 +31,6 @@ def check(report: Report, target: Target) -> None:
     """The VIPs, and every listener by itself and with its pools and policies."""
     families = _vips(report, target)
     for listener in report.graph.listeners:
-        if listener.protocol in ("UDP", "SCTP", "PROMETHEUS"):
-            message = f"{listener.protocol} listeners are not done yet; HTTP, HTTPS, TCP and TERMINATED_HTTPS are"
-            report.error(listener, "protocol", "not-yet", message)
         _port(report, listener, target)
         _limits(report, listener)
         _cidrs(report, listener, families)
@@ -131,8 +127,3 @@ def _pools(report: Report, listener: Listener) -> None:
             field = "redirect_pool_id" if policy.redirect_pool is None else "redirect_pool"
             message = f"a {listener.protocol} listener cannot use a {pool.protocol} pool; allowed: {', '.join(allowed) or 'none'}"
             report.error(policy, field, "incompatible-protocols", message)
-
-
-def is_haproxy(listener: Listener) -> bool:
-    """Whether HAProxy serves the listener (keepalived serves UDP and SCTP)."""
-    return transport(listener) == "tcp"

@@ -89,8 +89,6 @@ def _monitor(report: Report, pool: Pool, monitor: HealthMonitor) -> None:
     if monitor.type not in allowed:
         message = f"{monitor.type} given; a {pool.protocol} pool can be monitored by {', '.join(allowed)}"
         report.error(monitor, "type", "incompatible-monitor", message)
-    elif monitor.type == "PING":
-        report.error(monitor, "type", "not-yet", "PING monitors are not done yet; TCP is the nearest")
     if monitor.timeout >= monitor.delay:
         message = f"timeout {monitor.timeout} s with delay {monitor.delay} s given; the timeout must be smaller"
         report.error(monitor, "timeout", "monitor-timing", message)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
+from functools import partial
 
-from compiler.certificates import BadSecret, Material, UnknownSecret
+from compiler.certificates import Authorities, BadSecret, Identity, Material, Revocations, UnknownSecret
 from compiler.check.report import Report, shown
 from compiler.graph import Listener, Pool
 
@@ -26,16 +28,16 @@ _LISTENER_FIELDS = (
 _POOL_FIELDS = ("tls_container_ref", "ca_tls_container_ref", "crl_container_ref", "tls_ciphers", "tls_versions", "alpn_protocols")
 
 
-def check(report: Report, material: Material) -> None:
-    """TLS of every listener and pool, and the secrets that they name."""
+def check(report: Report, material: Material, now: dt.datetime | None) -> None:
+    """TLS of every listener and pool, and the secrets that they name; their dates too where `now` is given."""
     for listener in report.graph.listeners:
         if listener.protocol == "TERMINATED_HTTPS":
-            _listener(report, listener, material)
+            _listener(report, listener, material, now)
         else:
             _unused(report, listener, _LISTENER_FIELDS, f"a {listener.protocol} listener does not end TLS")
     for pool in report.index.pools.values():
         if pool.tls_enabled:
-            _pool(report, pool, material)
+            _pool(report, pool, material, now)
         else:
             _unused(report, pool, _POOL_FIELDS, "the pool does not encrypt (tls_enabled is false)")
 
@@ -46,15 +48,16 @@ def _unused(report: Report, node: Listener | Pool, fields: tuple[str, ...], why:
             report.warning(node, field, "not-applicable", f"{field} is given, but {why}")
 
 
-def _listener(report: Report, listener: Listener, material: Material) -> None:
+def _listener(report: Report, listener: Listener, material: Material, now: dt.datetime | None) -> None:
+    secret = partial(_secret, report, listener, now=now)
     if not listener.default_tls_container_ref and not listener.sni_container_refs:
         message = "a TERMINATED_HTTPS listener needs a certificate: default_tls_container_ref, or sni_container_refs"
         report.error(listener, "default_tls_container_ref", "missing-field", message)
-    _secret(report, listener, "default_tls_container_ref", listener.default_tls_container_ref, material.identity)
+    secret("default_tls_container_ref", listener.default_tls_container_ref, material.identity)
     for number, reference in enumerate(listener.sni_container_refs):
-        _secret(report, listener, f"sni_container_refs[{number}]", reference, material.identity)
-    _secret(report, listener, "client_ca_tls_container_ref", listener.client_ca_tls_container_ref, material.authorities)
-    _secret(report, listener, "client_crl_container_ref", listener.client_crl_container_ref, material.revocations)
+        secret(f"sni_container_refs[{number}]", reference, material.identity)
+    secret("client_ca_tls_container_ref", listener.client_ca_tls_container_ref, material.authorities)
+    secret("client_crl_container_ref", listener.client_crl_container_ref, material.revocations)
     if listener.client_authentication != "NONE" and not listener.client_ca_tls_container_ref:
         message = f"client_authentication {listener.client_authentication} needs client_ca_tls_container_ref to verify clients against"
         report.error(listener, "client_ca_tls_container_ref", "missing-field", message)
@@ -66,24 +69,51 @@ def _listener(report: Report, listener: Listener, material: Material) -> None:
     _parameters(report, listener)
 
 
-def _pool(report: Report, pool: Pool, material: Material) -> None:
-    _secret(report, pool, "tls_container_ref", pool.tls_container_ref, material.identity)
-    _secret(report, pool, "ca_tls_container_ref", pool.ca_tls_container_ref, material.authorities)
-    _secret(report, pool, "crl_container_ref", pool.crl_container_ref, material.revocations)
+def _pool(report: Report, pool: Pool, material: Material, now: dt.datetime | None) -> None:
+    secret = partial(_secret, report, pool, now=now)
+    secret("tls_container_ref", pool.tls_container_ref, material.identity)
+    secret("ca_tls_container_ref", pool.ca_tls_container_ref, material.authorities)
+    secret("crl_container_ref", pool.crl_container_ref, material.revocations)
     if pool.crl_container_ref and not pool.ca_tls_container_ref:
         report.error(pool, "crl_container_ref", "conflicting-fields", "a revocation list needs ca_tls_container_ref")
     _parameters(report, pool)
 
 
-def _secret(report: Report, node: Listener | Pool, field: str, reference: str | None, parse: Callable[[str], object]) -> None:
+def _secret(
+    report: Report,
+    node: Listener | Pool,
+    field: str,
+    reference: str | None,
+    parse: Callable[[str], Identity | Authorities | Revocations],
+    *,
+    now: dt.datetime | None,
+) -> None:
     if not reference:
         return
     try:
-        parse(reference)
+        found = parse(reference)
     except UnknownSecret as error:
         report.error(node, field, "unknown-secret", f"{shown(reference)} given: {error}")
     except BadSecret as error:
         report.error(node, field, "bad-secret", f"{shown(reference)}: {error}")
+    else:
+        if now is not None:
+            _dates(report, node, field, found, now)
+
+
+def _dates(report: Report, node: Listener | Pool, field: str, found: Identity | Authorities | Revocations, now: dt.datetime) -> None:
+    if isinstance(found, Revocations):
+        if found.next_update is not None and found.next_update <= now:
+            message = (
+                f"the revocation list was to be renewed by {found.next_update:%Y-%m-%d %H:%M} UTC: HAProxy refuses every peer until it is"
+            )
+            report.warning(node, field, "expired", message)
+    elif found.not_after <= now:
+        report.warning(node, field, "expired", f"a certificate ended on {found.not_after:%Y-%m-%d %H:%M} UTC: peers will refuse it")
+    elif isinstance(found, Identity) and found.not_before > now:
+        report.warning(
+            node, field, "not-yet-valid", f"the certificate begins on {found.not_before:%Y-%m-%d %H:%M} UTC: peers refuse it until then"
+        )
 
 
 def _parameters(report: Report, node: Listener | Pool) -> None:

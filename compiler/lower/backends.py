@@ -11,6 +11,7 @@ from compiler.identity import server_ids
 from compiler.lower.files import Files
 from compiler.lower.frontends import backend_name
 from compiler.quoting import Word
+from compiler.target import Target
 
 _BALANCE = {
     "ROUND_ROBIN": "roundrobin",
@@ -31,7 +32,9 @@ _HEADERS = {
 }
 
 
-def lower_backend(pool: Pool, listener: Listener, peers: Word, files: Files, previous: Mapping[str, int] | None) -> ir.Backend:
+def lower_backend(
+    pool: Pool, listener: Listener, target: Target, files: Files, *, peers: Word, previous: Mapping[str, int] | None
+) -> ir.Backend:
     """The backend through which this listener reaches the pool."""
     http = listener.protocol in ("HTTP", "TERMINATED_HTTPS") or pool.protocol == "HTTP"
     cookie = pool.session_persistence is not None and pool.session_persistence.type == "HTTP_COOKIE"
@@ -49,7 +52,7 @@ def lower_backend(pool: Pool, listener: Listener, peers: Word, files: Files, pre
         cookie_key=quoting.keyword(pool.id) if cookie else None,
         forward_for=forward_for,
         headers=headers,
-        check=_check(pool.healthmonitor, pool) if pool.healthmonitor is not None and pool.healthmonitor.admin_state_up else None,
+        check=_check(pool.healthmonitor, pool, target) if pool.healthmonitor is not None and pool.healthmonitor.admin_state_up else None,
         proxy_protocol=_proxy_protocol(pool, listener),
         tls=_tls(pool, files),
         all_backups=any(member.backup for member in pool.members),
@@ -87,7 +90,7 @@ def _headers(listener: Listener) -> tuple[bool, tuple[tuple[Word, Word], ...]]:
     return "X-Forwarded-For" in wanted, pairs
 
 
-def _check(monitor: HealthMonitor, pool: Pool) -> ir.Check:
+def _check(monitor: HealthMonitor, pool: Pool, target: Target) -> ir.Check:
     return ir.Check(
         node=monitor,
         interval=monitor.delay,
@@ -97,6 +100,7 @@ def _check(monitor: HealthMonitor, pool: Pool) -> ir.Check:
         # A pool that encrypts is checked through its own TLS, with its own verification.
         tls=monitor.type in ("HTTPS", "TLS-HELLO") and not pool.tls_enabled,
         http=_http_check(monitor) if monitor.type in ("HTTP", "HTTPS") else None,
+        command=quoting.word(target.check_command) if monitor.type == "PING" else None,
     )
 
 
@@ -141,6 +145,6 @@ def _server(member: Member, server_id: int) -> ir.Server:
         weight=member.weight,
         backup=member.backup,
         disabled=not member.admin_state_up,
-        check_address=None if member.monitor_address is None else quoting.address(member.monitor_address),
+        check_address=None if member.monitor_address is None else quoting.host(member.monitor_address),
         check_port=member.monitor_port,
     )
