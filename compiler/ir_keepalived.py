@@ -88,7 +88,6 @@ class LvsListener(msgspec.Struct, frozen=True, kw_only=True):
     persistence: int | None
     checker: Checker | None
     virtual_servers: tuple[VirtualServer, ...]
-    script_user: Word | None
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):

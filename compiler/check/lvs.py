@@ -49,14 +49,19 @@ def _persistence(report: Report, pool: Pool) -> None:
     granularity = persistence.persistence_granularity
     if granularity is None:
         return
-    try:
-        if "." in granularity:
-            ipaddress.IPv4Network(f"0.0.0.0/{granularity}")
-        elif not 1 <= int(granularity) <= 128:
-            raise ValueError(granularity)
-    except ValueError:
+    if not _is_granularity(granularity):
         message = f"{shown(granularity)} given; an IPv4 netmask such as 255.255.255.0, or an IPv6 prefix length from 1 to 128, is needed"
         report.error(pool, "session_persistence.persistence_granularity", "invalid-value", message)
+
+
+def _is_granularity(text: str) -> bool:
+    if "." not in text:
+        return text.isascii() and text.isdecimal() and 1 <= int(text) <= 128
+    try:
+        ipaddress.IPv4Network(f"0.0.0.0/{text}")
+    except ValueError:
+        return False
+    return True
 
 
 def _monitor(report: Report, monitor: HealthMonitor) -> None:

@@ -99,5 +99,8 @@ def _peers(graph: LoadBalancer, target: Target, name: quoting.Word) -> ir.Peers:
 
 
 def peer_name(amphora: str) -> quoting.Word:
-    """How an amphora is called among peers, as Octavia's controller computes it: base64 of SHA-1 of its id, without `=`."""
-    return quoting.word(base64.b64encode(hashlib.sha1(amphora.encode(), usedforsecurity=False).digest()).decode().rstrip("="))
+    """How an amphora is called among peers, as Octavia's controller computes it: base64 of SHA-1 of its id with `_-` for `+/`, `x` for a
+    leading `-`, without `=`; HAProxy permits letters, digits and -_.: (3.5).
+    """
+    text = base64.b64encode(hashlib.sha1(amphora.encode(), usedforsecurity=False).digest(), b"_-").decode().rstrip("=")
+    return quoting.word(f"x{text[1:]}" if text.startswith("-") else text)

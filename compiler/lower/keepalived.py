@@ -84,7 +84,6 @@ def lower_lvs(index: Index, listener: Listener, target: Target) -> ir.LvsListene
         persistence=None if persistence is None else persistence.persistence_timeout or DEFAULT_PERSISTENCE,
         checker=_checker(monitor, target) if monitor is not None and monitor.admin_state_up else None,
         virtual_servers=tuple(_virtual_servers(index.graph, pool, target)),
-        script_user=None if target.user is None else quoting.word(target.user),
     )
 
 
