@@ -64,10 +64,14 @@ class Haproxy:
 
     def check(self, directory: Path) -> CheckResult:
         """What `haproxy -c` says of the bundle in `directory`. Raises SystemFault when it does not come to a verdict."""
-        finished = self._runner.run([str(self.binary), "-c", "-f", str(configuration(directory))], timeout=_CHECK_DEADLINE)
+        finished = self._runner.run([str(self.binary), "-c", *loading(directory)], timeout=_CHECK_DEADLINE)
         return CheckResult(finished.code == 0, finished.output)
 
 
-def configuration(directory: Path) -> Path:
-    """The file in the bundle at `directory` that HAProxy is started with; absolute, because HAProxy opens it again at each reload."""
-    return directory.absolute() / HAPROXY_CFG
+def loading(directory: Path) -> list[str]:
+    """The arguments with which HAProxy loads the bundle at `directory`; absolute, because it loads it again at each reload.
+
+    The bundle is the working directory too: HAProxy 2.6 looks there, not where `default-path` says, for a server's `crt`.
+    """
+    bundle = directory.absolute()
+    return ["-C", str(bundle), "-f", str(bundle / HAPROXY_CFG)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from agent.clock import Clock, SystemClock, wait_until
 from agent.errors import DeadlineExceeded, RejectedByHaproxy, SocketFault, SystemFault
-from agent.haproxy import Haproxy, configuration
+from agent.haproxy import Haproxy, loading
 from agent.processes import Child, LocalRunner, Runner
 from agent.stats_socket import MasterSocket, Processes, StatsSocket
 
@@ -47,7 +47,7 @@ class SupervisedHaproxy:
         self._master = MasterSocket(run_directory / "master.sock")
         self._arguments = [
             str(haproxy.binary),
-            *("-W", "-db", "-S", f"{self._master.path},mode,600", "-f", str(configuration(directory))),
+            *("-W", "-db", "-S", f"{self._master.path},mode,600", *loading(directory)),
         ]
         self._runner = runner or LocalRunner()
         self._clock = clock or SystemClock()
