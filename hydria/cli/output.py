@@ -97,4 +97,4 @@ def _described(source: str, problem: Problem) -> Iterable[str]:
     if problem.hint:
         yield f"    {visible(problem.hint)}"
     if problem.object:
-        yield f"    in {visible(str(problem.object))}"
+        yield f"    in {visible(' '.join(str(problem.object).split()))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import resource
 import signal
@@ -39,9 +40,26 @@ _GRACE = 5.0
 _MAXCONN = 10_000
 
 
+def _address_or_vip(_ctx: click.Context, _option: click.Parameter, value: str) -> str | None:
+    """An address to bind, None for the graph's own."""
+    if value == "vip":
+        return None
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} given; an IPv4 or IPv6 address is needed, or `vip`") from error
+
+
 @click.command()
 @inputs.graph_argument
-@click.option("--bind", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Listen here; `vip`: on the graph's own addresses.")
+@click.option(
+    "--bind",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    callback=_address_or_vip,
+    help="Listen here; `vip`: on the graph's own addresses.",
+)
 @click.option("--port-offset", metavar="N", default=0, show_default=True, help="Listen on ports that are higher by N.")
 @inputs.secrets_option
 @inputs.target_option
@@ -52,7 +70,7 @@ def run(
     output: Output,
     *,
     source: inputs.Source,
-    bind: str,
+    bind: str | None,
     port_offset: int,
     secrets: Path | None,
     target_text: str,
@@ -65,12 +83,11 @@ def run(
     """
     haproxy = inputs.find_haproxy(binary)
     with tempfile.TemporaryDirectory(prefix="hydria-", dir=inputs.private_parent()) as directory:
-        place = {} if bind == "vip" else {"bind_address": bind}
         target = inputs.target(
             target_text,
             haproxy=inputs.version_text(haproxy.version),
             run_directory=directory,
-            **place,
+            **({"bind_address": bind} if bind else {}),
             port_offset=port_offset,
             maxconn=_affordable_maxconn(),
             log="",
@@ -80,13 +97,13 @@ def run(
         problems = built.problems
         bundle = built.bundle
         if bundle is not None and bundle.ok:
-            output.note(f"compiled {source.name}: {len(bundle.files)} files for HAProxy {inputs.version_text(target.haproxy)}")
+            output.note(f"compiled {source.name} for HAProxy {inputs.version_text(target.haproxy)}")
             problems = inputs.placed(source, problems + validate(haproxy, bundle, Path(directory) / "bundle"))
+        if output.json:
+            output.document({"event": "checked"} | verdict(source.name, problems))
+        elif problems:
+            output.problems(source.name, problems, stderr=True)
         if built.graph is None or bundle is None or has_errors(problems):
-            if output.json:
-                output.document({"event": "problems"} | verdict(source.name, problems))
-            else:
-                output.problems(source.name, problems, stderr=True)
             return PROBLEMS
         output.note(f"HAProxy {inputs.version_text(haproxy.version)} finds it valid")
         run_directory = Path(target.run_directory)
@@ -106,9 +123,11 @@ def _start(supervised: SupervisedHaproxy, bundle: Bundle) -> None:
         supervised.start()
     except RejectedByHaproxy as error:
         # The configuration is valid; what remains is the machine: a port that is taken, an address that is not there, a limit.
-        blamed = "\n".join(str(problem) for problem in compiler.blame(error.output, bundle))
-        advice = "\n--port-offset N takes other ports, --bind ADDRESS another address" if "cannot bind" in error.output else ""
-        raise SystemFault(f"{error}\n{blamed}{advice}") from error
+        blamed = [f"{problem.object}: {problem.message}" for problem in compiler.blame(error.output, bundle) if problem.object]
+        message = "\n".join(["HAProxy cannot serve this here:", *(blamed or [error.output.rstrip()])])
+        if "cannot bind" in error.output:
+            message += "\nuse --port-offset N for other ports, --bind ADDRESS for another address"
+        raise SystemFault(message) from error
 
 
 def _watch(supervised: SupervisedHaproxy, watch: Watcher) -> None:

@@ -17,18 +17,20 @@ if TYPE_CHECKING:
 class Row(NamedTuple):
     """A listener, a pool (as one listener uses it) or a member of such a pool.
 
-    `kind` is the graph's word; `title` what a person calls it; `place` where it is. `sessions` now, `total` ever; bytes `received` from
-    clients and `sent` to them; `errors` are failed connections and answers of a pool or member, bad requests of a listener.
+    `kind` is the graph's word; `title` what a person calls it; `place` the address and port where it is. `sessions` now, `total` ever; bytes
+    `received` from clients and `sent` to them; `errors` are bad requests of a listener, failed connections and answers of pools and members.
     """
 
     kind: str
     id: str
-    owner: str
+    listener: str
+    pool: str
     title: str
+    protocol: str
     place: str
     status: str
     reason: str
-    weight: str
+    weight: int | None
     sessions: int
     total: int
     received: int
@@ -57,14 +59,16 @@ class Names:
 
     def __init__(self, graph: LoadBalancer, target: Target) -> None:
         self.titles: dict[str, str] = {}
+        self.protocols: dict[str, str] = {}
         self.places: dict[str, str] = {}
         self.listeners = [listener.id for listener in graph.listeners if listener.admin_state_up and graph.admin_state_up]
         for listener in graph.listeners:
             where = _place(target.bind_address or graph.vip_address, listener.protocol_port + target.port_offset)
-            self.places[listener.id] = f"{where} {listener.protocol}"
+            self.places[listener.id] = where
+            self.protocols[listener.id] = listener.protocol
             self.titles[listener.id] = listener.name or where
         for pool in Index(graph).pools.values():
-            self.places[pool.id] = pool.protocol or ""
+            self.protocols[pool.id] = pool.protocol or ""
             self.titles[pool.id] = pool.name or pool.id
             for member in pool.members:
                 self.places[member.id] = _place(member.address, member.protocol_port)
@@ -78,21 +82,21 @@ def rows(stat: Iterable[Mapping[str, str]], names: Names) -> list[Row]:
         proxy, server = line["pxname"], line["svname"]
         pool, _, listener = proxy.partition(":")
         if server == "FRONTEND" and proxy in names.titles:
-            found.setdefault(proxy, []).insert(0, _row("listener", proxy, "", names, line))
+            found.setdefault(proxy, []).insert(0, _row("listener", (proxy, ""), proxy, names, line))
         elif server == "BACKEND" and pool in names.titles:
-            found.setdefault(listener, []).append(_row("pool", pool, listener, names, line))
+            found.setdefault(listener, []).append(_row("pool", (listener, pool), pool, names, line))
         elif pool in names.titles and server in names.titles:
-            found.setdefault(listener, []).append(_row("member", server, proxy, names, line))
+            found.setdefault(listener, []).append(_row("member", (listener, pool), server, names, line))
     return [row for group in found.values() for row in _members_after_pool(group)]
 
 
 def changes(before: Sequence[Row], after: Sequence[Row], names: Names) -> Iterator[Change]:
     """Each member whose status is not what it was."""
-    known = {(row.owner, row.id): row.status for row in before if row.kind == "member"}
+    known = {(row.listener, row.pool, row.id): row.status for row in before if row.kind == "member"}
     for row in after:
-        was = known.get((row.owner, row.id), "")
+        was = known.get((row.listener, row.pool, row.id), "")
         if row.kind == "member" and row.status != was:
-            yield Change(row, names.titles[row.owner.partition(":")[0]], was)
+            yield Change(row, names.titles[row.pool], was)
 
 
 def _place(address: str, port: int) -> str:
@@ -105,10 +109,10 @@ def _members_after_pool(group: Sequence[Row]) -> Iterator[Row]:
         if row.kind != "member":
             yield row
         if row.kind == "pool":
-            yield from (member for member in group if member.owner == f"{row.id}:{row.owner}")
+            yield from (member for member in group if member.kind == "member" and member.pool == row.id)
 
 
-def _row(kind: str, identifier: str, owner: str, names: Names, line: Mapping[str, str]) -> Row:
+def _row(kind: str, owners: tuple[str, str], identifier: str, names: Names, line: Mapping[str, str]) -> Row:
     def number(column: str) -> int:
         return int(line.get(column) or 0)
 
@@ -117,17 +121,19 @@ def _row(kind: str, identifier: str, owner: str, names: Names, line: Mapping[str
     # "L4CON", "Layer4 connection problem", "Connection refused": the more there is of it, the better a person can act.
     reason = ": ".join(filter(None, (line.get("check_status", "").lstrip("* "), line.get("check_desc"), line.get("last_chk"))))
     return Row(
-        kind,
-        identifier,
-        owner,
-        names.titles[identifier],
-        names.places[identifier],
-        status,
-        reason if status == "DOWN" else "",
-        line.get("weight", "") if kind == "member" else "",
-        number("scur"),
-        number("stot"),
-        number("bin"),
-        number("bout"),
-        number("ereq") if kind == "listener" else number("econ") + number("eresp"),
+        kind=kind,
+        id=identifier,
+        listener=owners[0],
+        pool=owners[1],
+        title=names.titles[identifier],
+        protocol=names.protocols.get(identifier, ""),
+        place=names.places.get(identifier, ""),
+        status=status,
+        reason=reason if status == "DOWN" else "",
+        weight=number("weight") if kind == "member" else None,
+        sessions=number("scur"),
+        total=number("stot"),
+        received=number("bin"),
+        sent=number("bout"),
+        errors=number("ereq") if kind == "listener" else number("econ") + number("eresp"),
     )

@@ -15,8 +15,8 @@ from hydria.cli.output import colourful, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
     from hydria.cli.output import Output
     from hydria.cli.traffic import Change, Names, Row
@@ -33,7 +33,11 @@ class Watcher(ABC):
     def started(self) -> None:
         """HAProxy serves."""
         for listener in self.names.listeners:
-            self.output.note(f"listener {self.names.titles[listener]} serves on {self.names.places[listener]}")
+            self.output.note(
+                f"listener {self.names.titles[listener]} serves {self.names.protocols[listener]} on {self.names.places[listener]}"
+            )
+        if not self.names.listeners:
+            self.output.note("no listener is enabled, so nothing can be reached")
         self.output.note("Ctrl-C ends it")
 
     @abstractmethod
@@ -62,7 +66,10 @@ class JsonLines(Watcher):
 
     def started(self) -> None:
         """See `Watcher.started`."""
-        listeners = [{"id": key, "title": self.names.titles[key], "place": self.names.places[key]} for key in self.names.listeners]
+        names = self.names
+        listeners = [
+            {"id": key, "title": names.titles[key], "protocol": names.protocols[key], "place": names.places[key]} for key in names.listeners
+        ]
         self._event("started", listeners=listeners)
 
     def looked(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:
@@ -89,7 +96,7 @@ class LiveTable(Watcher):
     def looked(self, rows: Sequence[Row], changes: Sequence[Change]) -> None:  # noqa: ARG002 - the table shows all anyway
         """See `Watcher.looked`."""
         self.rows = rows
-        self._live.update(table(rows), refresh=True)
+        self._live.update(picture(rows), refresh=True)
 
 
 _STATUS_STYLES = {
@@ -101,31 +108,36 @@ _STATUS_STYLES = {
     "MAINT": "yellow",
     "NOLB": "yellow",
 }
-_INDENTS = {"listener": "", "pool": "  ", "member": "    "}
+
+#: Reasons that are shown below the table; it must stay in view.
+_REASONS = 8
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """Listeners, their pools and members as a table for a terminal."""
-    from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
+def picture(rows: Sequence[Row]) -> Group:
+    """Listeners, their pools and members as a table for a terminal, and why members are down below it."""
+    from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
+    from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("", "where", "status", "weight", "sessions", "total", "received", "sent", "errors"):
-        shown.add_column(heading, justify="left" if heading in ("", "where", "status") else "right", no_wrap=True)
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
+    for heading in ("", "where", "status", "weight", "now", "total", "in", "out", "errors"):
+        table.add_column(heading, justify="left" if heading in ("", "where", "status") else "right", no_wrap=True)
     for row in rows:
+        title = {"listener": f"{row.protocol} {row.title}", "pool": f"  pool {row.title}", "member": f"    {row.title}"}[row.kind]
         # Text, not str: rich would take [brackets] of a name for its own markup.
-        shown.add_row(
-            Text(f"{_INDENTS[row.kind]}{row.kind} {visible(row.title)}", style="bold" if row.kind == "listener" else ""),
-            Text(visible(row.place)),
-            Text(visible(f"{row.status} ({row.reason})" if row.reason else row.status), style=_STATUS_STYLES.get(row.status, "")),
-            row.weight,
+        table.add_row(
+            Text(visible(title), style="bold" if row.kind == "listener" else ""),
+            Text(row.place),
+            Text(visible(row.status), style=_STATUS_STYLES.get(row.status, "")),
+            "" if row.weight is None else str(row.weight),
             str(row.sessions),
             str(row.total),
             size(row.received),
             size(row.sent),
             Text(str(row.errors), style="red" if row.errors else ""),
         )
-    return shown
+    down = [Text(visible(f"{row.title}: {row.reason}"), style="red", no_wrap=True, overflow="ellipsis") for row in rows if row.reason]
+    return Group(table, *down[:_REASONS])
 
 
 def size(count: int) -> str:

@@ -1,0 +1,5 @@
+"""`python -m hydria`: the `hydria` command."""
+
+from hydria.cli import main
+
+main()
