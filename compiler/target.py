@@ -29,6 +29,9 @@ class Feature(StrEnum):
     HASH_KEY = "a choice of the consistent hash's key (`hash-key`)"
 
 
+#: Connections of a listener that sets no limit (`connection_limit` -1).
+DEFAULT_CONNECTION_LIMIT = 50_000
+
 #: Feature → the first HAProxy that has it. The only place that knows.
 FIRST_HAPROXY: dict[Feature, Version] = {
     Feature.BALANCE_HASH: (2, 6),

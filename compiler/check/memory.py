@@ -5,8 +5,7 @@ from __future__ import annotations
 from compiler.check.report import Report
 from compiler.graph import Listener
 from compiler.identity import transport
-from compiler.lower.frontends import DEFAULT_CONNECTION_LIMIT
-from compiler.target import Target
+from compiler.target import DEFAULT_CONNECTION_LIMIT, Target
 
 #: Bytes: of a process without connections; of a connection with its stream and two buffers of 16 KiB (configuration manual 3.2,
 #: tune.bufsize); what TLS adds on one side; of a server with its checks and counters; of a stick table's entry (size 100k).

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from compiler import ir, quoting
 from compiler.graph import L7Policy, L7Rule, Listener
 from compiler.index import Index
 from compiler.lower.files import Files
 from compiler.quoting import Word
-from compiler.target import Target
-
-#: Connections of a listener that sets no limit (`connection_limit` -1).
-DEFAULT_CONNECTION_LIMIT = 50_000
+from compiler.target import DEFAULT_CONNECTION_LIMIT, Target
 
 _LAST_POSITION = 2**31
 _VERIFY = {"NONE": "none", "OPTIONAL": "optional", "MANDATORY": "required"}
@@ -108,11 +107,20 @@ def _rule(policy: L7Policy, redirect: str | None = None) -> ir.Rule:
 def _condition(policy: L7Policy) -> tuple[tuple[ir.Acl, ...], Word]:
     rules = [rule for rule in policy.rules if rule.admin_state_up]
     words = [quoting.negated(rule.id) if rule.invert else quoting.keyword(rule.id) for rule in rules]
-    return tuple(_acl(rule) for rule in rules), quoting.line(*words)
+    return tuple(acl for rule in rules for acl in _acls(rule)), quoting.line(*words)
+
+
+def _acls(rule: L7Rule) -> list[ir.Acl]:
+    """One rule as a named ACL; a header's twice, under one name, which means either (7.2): each value of a list, as Octavia has it
+    (7.3.6 req.hdr), and the header as a whole, without which a value with a comma in it would match nothing (req.fhdr).
+    """
+    if rule.type != "HEADER":
+        return [_acl(rule)]
+    return [_acl(rule), msgspec.structs.replace(_acl(rule), fetch=quoting.fetch("req.fhdr", rule.key or ""))]
 
 
 def _acl(rule: L7Rule) -> ir.Acl:
-    """One rule as a named ACL. Patterns stand behind `--` in the template: what begins with `-` is no flag there (7.1)."""
+    """One rule as an ACL. Patterns stand behind `--` in the template: what begins with `-` is no flag there (7.1)."""
     fetch = {
         # The name without port, as RFC 9110 7.2 has it before the colon; compared without case (4.2.3).
         "HOST_NAME": lambda: quoting.own("req.hdr(host),host_only"),
