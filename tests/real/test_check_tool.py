@@ -1,0 +1,60 @@
+"""`hydria-check` on real sockets: an address of a namespace of the test's own answers echoes, one that nobody has does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+NAMESPACE = "hydria-check-test"
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A namespace with 10.99.0.1 and fd99::1, where nobody has 10.99.0.2 and fd99::2."""
+    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
+    try:
+        for words in (
+            "link set lo up",
+            "link add probe type veth peer name other",
+            "link set probe up",
+            "link set other up",
+            "addr add 10.99.0.1/24 dev probe",
+            "addr add fd99::1/64 dev probe nodad",
+        ):
+            subprocess.run(["ip", "-n", NAMESPACE, *words.split()], check=True)
+        yield NAMESPACE
+    finally:
+        subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
+
+
+def check(namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-c", "from agent.check_tool import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.99.0.1", "fd99::1"])
+def test_an_address_that_is_there_answers(namespace: str, address: str) -> None:
+    finished = check(namespace, "NOT_USED", "NOT_USED", address, "0")
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("address", ["10.99.0.2", "fd99::2"])
+def test_an_address_that_nobody_has_does_not(namespace: str, address: str) -> None:
+    finished = check(namespace, "NOT_USED", "NOT_USED", address, "0")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("hydria-check: ")
+
+
+def test_wrong_words_are_told_the_right_ones(namespace: str) -> None:
+    finished = check(namespace, "sctp")
+    assert finished.returncode == 1
+    assert "usage: hydria-check sctp ADDRESS PORT SECONDS" in finished.stderr
+
+
+def test_a_port_without_an_association_is_down(namespace: str) -> None:
+    finished = check(namespace, "sctp", "127.0.0.1", "9", "1")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("hydria-check: ")
