@@ -38,7 +38,8 @@ class Serving:
         self.directory = directory
         self.run_directory = directory / "run"
         self.run_directory.mkdir(mode=0o700)
-        self.target = Target(haproxy=haproxy.version, run_directory=str(self.run_directory), user=None, group=None, log=None, **target)
+        here = {"run_directory": str(self.run_directory), "user": None, "group": None, "log": None, "maxconn": 4000}
+        self.target = Target(**{"haproxy": haproxy.version, **here, **target})
         self._secrets = secrets
         self._ports: dict[str, HeldPort] = {}
         self.graph: LoadBalancer
