@@ -17,7 +17,7 @@ import time
 #: nobody and nogroup, on every distribution.
 _NOBODY = 65534
 #: Seconds that an echo may take; HAProxy ends the check by itself at its own `timeout check`.
-_ECHO_DEADLINE = 10.0
+_ECHO_DEADLINE = 5.0
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ class Haproxy:
     def version(self) -> Version:
         """As `haproxy -v` says it: (2, 6, 12). Raises SystemFault where that does not look like HAProxy."""
         code, output = self._runner.run([str(self.binary), "-v"], timeout=_VERSION_DEADLINE)
-        match = re.match(r"HA-?Proxy version (\S+)", output)
+        match = re.match(r"HA-?Proxy version (\d+(?:\.\d+)+)", output)
         if code != 0 or match is None:
             raise SystemFault(f"{self.binary} -v does not answer as HAProxy does: {output.strip()[:200]!r}")
         return parse_version(match[1])

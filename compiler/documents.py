@@ -162,7 +162,7 @@ class _YamlReader:
                 raise _stop("syntax", f"the tag {tag} is not known here; plain values are read", _place(event))
             try:
                 value = make(self._constructor, yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark))
-            except ValueError as error:
+            except (ValueError, LookupError) as error:
                 raise _stop("syntax", f"{event.value!r} is not a value of the type {tag.rpartition(':')[2]}", _place(event)) from error
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)

@@ -50,6 +50,23 @@ class Index:
         found = [self.default_pool(listener), *(self.redirect_pool(p) for p in listener.l7policies if p.action == "REDIRECT_TO_POOL")]
         return list({pool.id: pool for pool in found if pool is not None}.values())
 
+    def ids(self) -> list[str]:
+        """The ids of all objects, references to pools left out."""
+        graph = self.graph
+        found = [graph.id]
+        for listener in graph.listeners:
+            found.append(listener.id)
+            for policy in listener.l7policies:
+                found.append(policy.id)
+                found += [rule.id for rule in policy.rules]
+        for pool, _ in _pools(graph):
+            if not pool.is_reference:
+                found.append(pool.id)
+                found += [member.id for member in pool.members]
+                if pool.healthmonitor is not None:
+                    found.append(pool.healthmonitor.id)
+        return found
+
     @cached_property
     def _paths(self) -> dict[int, str]:
         return {id(node): path for node, path in walk(self.graph)}

@@ -6,6 +6,8 @@ Rules: texts are `Word`s (finished by `quoting`), numbers are numbers, and every
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from compiler.graph import HealthMonitor, L7Policy, L7Rule, Listener, LoadBalancer, Member, Pool
@@ -119,8 +121,12 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True):
     expected: Word
 
 
-class Server(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A member. `check_address` and `check_port` are where it is checked, if elsewhere."""
+class Server(msgspec.Struct, frozen=True, gc=False):
+    """A member. `check_address` and `check_port` are where it is checked, if elsewhere.
+
+    There are so many that their cost counts: they are no business of the garbage collector's, and the template's loop takes them apart
+    at once instead of asking for each field.
+    """
 
     node: Member
     name: Word
@@ -131,6 +137,21 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     disabled: bool
     check_address: Word | None
     check_port: int | None
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(
+            (
+                self.node,
+                self.name,
+                self.endpoint,
+                self.id,
+                self.weight,
+                self.backup,
+                self.disabled,
+                self.check_address,
+                self.check_port,
+            )
+        )
 
 
 class Stickiness(msgspec.Struct, frozen=True, kw_only=True):

@@ -119,6 +119,8 @@ class _Walk:
                     return value
                 return [self.struct(inner, item, f"{path}[{n}]", ref) for n, item in enumerate(value)]
             return None if value is None else self.struct(inner, value, path, ref)
+        if _is_sequence(hint) and isinstance(value, list):
+            return [self._value(_item(hint), item, f"{path}[{n}]", ref) for n, item in enumerate(value)]
         try:
             msgspec.convert(value, hint)
         except (msgspec.ValidationError, TypeError):
@@ -142,6 +144,10 @@ def _alternatives(hint: Any) -> tuple[Any, ...]:
 
 def _is_sequence(hint: Any) -> bool:
     return any(get_origin(kind) is tuple for kind in _alternatives(hint))
+
+
+def _item(hint: Any) -> Any:
+    return next(get_args(kind)[0] for kind in _alternatives(hint) if get_origin(kind) is tuple)
 
 
 def _struct_in(hint: Any) -> type[msgspec.Struct] | None:

@@ -23,6 +23,20 @@ class _Mark(str):
     __slots__ = ()
 
 
+class _AtMember:
+    """`at_member[node]` is `at(node, …)` with the fields of a member; a look-up costs Jinja much less than a call, and members are many."""
+
+    FIELDS = ("address", "protocol_port", "weight", "backup", "admin_state_up", "monitor_address", "monitor_port")
+
+    def __init__(self, origins: list[tuple[Object, tuple[str, ...]]]) -> None:
+        self._origins = origins
+
+    def __getitem__(self, node: Object) -> _Mark:
+        origins = self._origins
+        origins.append((node, self.FIELDS))
+        return _Mark(f"{_MARK}{len(origins) - 1}")
+
+
 def _finalize(value: object) -> object:
     kind = type(value)
     if kind is Word or kind is int or kind is _Mark:
@@ -63,7 +77,7 @@ def _render(template: str, **values: object) -> Rendered:
         origins.append((node, fields))
         return _Mark(f"{_MARK}{len(origins) - 1}")
 
-    marked = _environment().get_template(template).render(at=at, **values)
+    marked = _environment().get_template(template).render(at=at, at_member=_AtMember(origins), **values)
     texts: list[str] = []
     lines: list[int] = []
     for line in marked.removesuffix("\n").split("\n"):

@@ -70,18 +70,25 @@ def _persistence(report: Report, pool: Pool) -> None:
 
 
 def _members(report: Report, pool: Pool) -> None:
-    seen: dict[tuple[str, int], int] = {}
-    for number, member in enumerate(pool.members):
-        if not quoting.is_address(member.address):
+    is_address = quoting.is_address
+    for member in pool.members:
+        if not is_address(member.address):
             report.address(member, "address", member.address)
         if member.monitor_address is not None:
             report.address(member, "monitor_address", member.monitor_address)
+    if len({(member.address, member.protocol_port) for member in pool.members}) < len(pool.members):
+        _duplicates(report, pool)
+    if len(pool.members) >= SERVER_IDS:
+        report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {SERVER_IDS - 1} can be told apart")
+
+
+def _duplicates(report: Report, pool: Pool) -> None:
+    seen: dict[tuple[str, int], int] = {}
+    for number, member in enumerate(pool.members):
         other = seen.setdefault((member.address, member.protocol_port), number)
         if other != number:
             message = f"{member.address} port {member.protocol_port} is member {report.index.path(pool.members[other])} already"
             report.error(member, "address", "duplicate-member", message)
-    if len(pool.members) >= SERVER_IDS:
-        report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {SERVER_IDS - 1} can be told apart")
 
 
 def _monitor(report: Report, pool: Pool, monitor: HealthMonitor) -> None:

@@ -22,6 +22,9 @@ def check(report: Report) -> None:
 
 def _unique_ids(report: Report) -> None:
     seen: dict[str, str] = {}
+    ids = report.index.ids()
+    if len(set(map(str.lower, ids))) == len(ids):
+        return
     for node, path in walk(report.graph):
         if isinstance(node, Pool) and node.is_reference:
             continue

@@ -117,7 +117,7 @@ def _dates(report: Report, node: Listener | Pool, field: str, found: Identity | 
 
 
 def _parameters(report: Report, node: Listener | Pool) -> None:
-    if node.tls_ciphers and not re.fullmatch(r"[A-Za-z0-9_+!:@=.,-]+", node.tls_ciphers):
+    if node.tls_ciphers and not re.fullmatch(r"[A-Za-z0-9_+!@=.-]+([:,][A-Za-z0-9_+!@=.-]+)*", node.tls_ciphers):
         message = f"{shown(node.tls_ciphers)} given; OpenSSL names of ciphers with : between them are needed"
         report.error(node, "tls_ciphers", "invalid-value", message)
     if node.tls_versions:
