@@ -225,7 +225,11 @@ def test_one_that_is_missing_does_not_keep_the_others_away(folder: Path) -> None
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
-@given(reference=st.lists(st.sampled_from(["..", ".", "/", "outside", ".pem", "file", ":", "%2e", "%2f", "https://", "a", "\0", "~"])).map("".join))
+@given(
+    reference=st.lists(st.sampled_from(["..", ".", "/", "outside", ".pem", "file", ":", "%2e", "%2f", "https://", "a", "\0", "~"])).map(
+        "".join
+    )
+)
 def test_no_reference_reaches_the_file_outside(folder: Path, reference: str) -> None:
     secrets = resolve([reference], folder, folder)
     assert all(secret != Secret(b"outside") for name, secret in secrets.items() if not name.startswith("file:"))
