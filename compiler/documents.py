@@ -26,6 +26,7 @@ VALUES_LIMIT = 5_000_000
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Scalars that stay the text they are: the API's timestamps are texts, "<<" is dealt with as a key, "=" means nothing to us.
 _TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
+_VALUE_TAGS = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _PLAIN_CONTAINERS = (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)")
 
@@ -157,11 +158,11 @@ class _YamlReader:
             tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
         value = event.value
         if tag not in _TEXT_TAGS:
-            make = self._constructor.yaml_constructors.get(tag)
-            if make is None or tag == "tag:yaml.org,2002:binary":
+            if tag not in _VALUE_TAGS:
                 raise _stop("syntax", f"the tag {tag} is not known here; plain values are read", _place(event))
             try:
-                value = make(self._constructor, yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark))
+                node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+                value = self._constructor.yaml_constructors[tag](self._constructor, node)
             except (ValueError, LookupError) as error:
                 raise _stop("syntax", f"{event.value!r} is not a value of the type {tag.rpartition(':')[2]}", _place(event)) from error
         if event.anchor is not None:

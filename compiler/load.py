@@ -24,7 +24,8 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(text: str | bytes) -> LoadBalancer:
     """The graph that the text, JSON or YAML, describes: the create body (`{"loadbalancer": {…}}`), or its inside alone.
 
-    Raises ProblemError with everything that is wrong with single fields, each with its line and column.
+    Raises ProblemError with everything that is wrong with single fields, each with its line and column. In JSON, which programs write,
+    the last of two fields with one name counts (RFC 8259 4 leaves it open); in YAML, which people write, the second is a problem.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if documents.is_json(data) and len(data) <= documents.JSON_LIMIT:
