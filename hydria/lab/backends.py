@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Self
 
 from cryptography import x509
 
-from hydria.lab.ports import HeldPort, bound_socket
+from hydria.lab.ports import HeldPort, sharing_socket
 
 _KEPT_REQUESTS = 2000
 _LONGEST_LINE = 65536
@@ -119,7 +119,7 @@ class Backend(ABC):
         """Takes connections, as it does from the beginning; ends what `refuse` began."""
         with self._lock:
             if self._listener is None:
-                self._listener = bound_socket(self.address, self.port)
+                self._listener = sharing_socket(self.address, self.port)
                 self._listener.listen(128)
                 self._start(self._accept_connections, self._listener)
 

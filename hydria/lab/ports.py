@@ -22,17 +22,34 @@ def family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def bound_socket(address: str, port: int) -> socket.socket:
-    """A TCP socket with SO_REUSEPORT bound to `address` and `port` (0: the kernel chooses). Raises OSError if it is taken."""
+def sharing_socket(address: str, port: int) -> socket.socket:
+    """A TCP socket bound to a port that is held. Raises OSError where it is somebody else's."""
     bound = socket.socket(family_of(address), socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _share(bound)
         bound.bind((address, port))
     except BaseException:
         bound.close()
         raise
     return bound
+
+
+def _holding_socket(address: str, port: int) -> socket.socket:
+    """A TCP socket that has `port` (0: one that the kernel chooses) for itself, and from then on shares it. Raises OSError if it is taken."""
+    bound = socket.socket(family_of(address), socket.SOCK_STREAM)
+    try:
+        # Sharing comes second: a socket that would share from the start also gets a port that another holder has.
+        bound.bind((address, port))
+        _share(bound)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def _share(bound: socket.socket) -> None:
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 class HeldPort:
@@ -41,11 +58,11 @@ class HeldPort:
     def __init__(self, addresses: Sequence[str] = ("127.0.0.1",)) -> None:
         for attempt in range(_ATTEMPTS):
             with ExitStack() as stack:
-                first = stack.enter_context(bound_socket(addresses[0], 0))
+                first = stack.enter_context(_holding_socket(addresses[0], 0))
                 self.port: int = first.getsockname()[1]
                 try:
                     for address in addresses[1:]:
-                        stack.enter_context(bound_socket(address, self.port))
+                        stack.enter_context(_holding_socket(address, self.port))
                 except OSError:
                     if attempt + 1 == _ATTEMPTS:
                         raise

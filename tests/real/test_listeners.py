@@ -18,7 +18,6 @@ from compiler.secrets import Secret
 from hydria.lab.backends import EchoBackend, HttpBackend
 from hydria.lab.certificates import Authority
 from hydria.lab.client import NoAnswerError
-from hydria.lab.ports import bound_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -381,7 +380,8 @@ class TestLimits:
 def full_backlog() -> Iterator[int]:
     """A port where connections are neither accepted nor refused: its queue is full."""
     with ExitStack() as stack:
-        listening = stack.enter_context(bound_socket("127.0.0.1", 0))
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
         listening.listen(0)
         for _ in range(3):
             waiting = stack.enter_context(socket.socket())
