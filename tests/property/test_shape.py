@@ -64,7 +64,7 @@ _GRAPH: Any = {
         "name": "lb",
         "description": "d",
         "vip_address": "203.0.113.10",
-        "additional_vips": [{"ip_address": "203.0.113.11", "subnet_id": "s"}],
+        "additional_vips": [{"ip_address": "2001:db8::11", "subnet_id": "s"}],
         "vip_subnet_id": "s",
         "project_id": "p",
         "tags": ["t"],
@@ -205,6 +205,18 @@ def test_a_field_for_free_text(spot: Spot, text: str) -> None:
     prefixes = {"redirect_url": "http://x/", "redirect_prefix": "http://x/", "url_path": "/"}
     judge(spot, text)
     judge(spot, prefixes.get(str(spot.way[-1]), "a") + text)
+
+
+_ADDRESSES = [spot for spot in SPOTS if "allowed_cidrs" in spot.path or "address" in spot.path]
+
+
+@pytest.mark.parametrize("spot", _ADDRESSES, ids=lambda spot: spot.path)
+@given(hostile.anything)
+@example("a\nb")
+@settings(max_examples=20, deadline=None)
+def test_something_behind_an_address(spot: Spot, text: str) -> None:
+    for form in ("192.0.2.1{}", "fe80::%{}", "fe80::1%{}/64", "fe80::%{}/64", "192.0.2.0/24{}"):
+        judge(spot, form.format(text))
 
 
 @given(st.sampled_from(SPOTS), hostile.anything)
