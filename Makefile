@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench clean debian
+.PHONY: help demo test test-slow lint bench docs clean debian
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -36,6 +36,9 @@ ifneq ($(wildcard benchmarks/__main__.py),)
 else
 	@echo 'There are no benchmarks yet.'
 endif
+
+docs: .venv/.runtime ## make the pages of docs/ that follow from the code
+	@$(BIN)/python -m docs.generate
 
 clean: ## remove everything that was made, .venv included
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage fastpath/*.c fastpath/*.so
