@@ -214,6 +214,11 @@ def test_every_package_is_type_checked_and_shipped() -> None:
     assert packages <= {pattern.rstrip("*.") for pattern in settings["setuptools"]["packages"]["find"]["include"]}
 
 
+def test_every_package_is_in_the_readme() -> None:
+    told = set(re.findall(r"^\| `(\w+)/` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert {path.parent.name for path in ROOT.glob("*/__init__.py")} <= told
+
+
 # --- made-up trees: the checks above can fail ---
 
 
