@@ -58,7 +58,7 @@ def lower_backend(
         all_backups=any(member.backup for member in pool.members),
         timeout_connect=listener.timeout_member_connect,
         timeout_server=listener.timeout_member_data,
-        servers=_servers(pool, previous),
+        servers=servers(pool, previous),
     )
 
 
@@ -131,7 +131,8 @@ def _tls(pool: Pool, files: Files) -> ir.Tls | None:
     return files.tls(pool, mine, pool.ca_tls_container_ref, pool.crl_container_ref, verify)
 
 
-def _servers(pool: Pool, previous: Mapping[str, int] | None) -> tuple[ir.Server, ...]:
+def servers(pool: Pool, previous: Mapping[str, int] | None) -> tuple[ir.Server, ...]:
+    """The pool's members as HAProxy's servers, in their order."""
     ids = server_ids([member.id for member in pool.members], previous)
     return tuple(_server(member, ids[member.id]) for member in pool.members)
 
