@@ -1,0 +1,30 @@
+"""IPVS's schedulers sh and mh: the model against a kernel's choices, recorded ones and, in the slow run, those of a kernel that is booted here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ipvs_kernel import Scenario, kernel_answers, recorded, scenarios
+
+RECORDED = recorded()
+
+
+@pytest.mark.parametrize(("scenario", "chosen"), RECORDED, ids=[scenario.name for scenario, _ in RECORDED])
+def test_the_model_chooses_as_the_recorded_kernel_did(scenario: Scenario, chosen: list[list[int]]) -> None:
+    assert scenario.expected() == chosen
+
+
+def test_the_recording_covers_every_scenario_with_a_thousand_clients_for_each_scheduler_with_and_without_ports() -> None:
+    assert [scenario._replace(per_stage=0) for scenario, _ in RECORDED] == scenarios(0)
+    for scheduler in ("sh", "mh"):
+        for port in (False, True):
+            told = [chosen for scenario, chosen in RECORDED if scenario.scheduler == scheduler and scenario.port == port]
+            assert sum(pick >= 0 for stages in told for stage in stages for pick in stage) >= 1000
+
+
+@pytest.mark.slow
+def test_the_model_chooses_as_this_kernel_does(tmp_path: Path) -> None:
+    asked = scenarios(256)
+    for scenario, chosen in zip(asked, kernel_answers(asked, tmp_path), strict=True):
+        assert scenario.expected() == chosen, scenario.name
