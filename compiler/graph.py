@@ -66,6 +66,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Member(Node, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A server behind a pool. `weight` 0 drains it; `monitor_address` and `monitor_port` are where it is checked, if elsewhere."""
 
+    # A UUID like every id; but there are so many members that `compiler.load` looks at all their ids at once.
+    id: str = ""
     address: str
     protocol_port: Port
     weight: Weight = 1

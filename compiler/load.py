@@ -13,7 +13,7 @@ import msgspec
 
 from compiler import documents, identity
 from compiler.errors import ProblemError
-from compiler.graph import TYPE_NAMES, LoadBalancer
+from compiler.graph import TYPE_NAMES, LoadBalancer, Node
 from compiler.problems import ObjectRef, Problem, did_you_mean
 
 
@@ -30,10 +30,24 @@ def load(text: str | bytes) -> LoadBalancer:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if documents.is_json(data) and len(data) <= documents.JSON_LIMIT:
         try:
-            return identity.complete(msgspec.json.decode(data, type=_Document).loadbalancer)
+            graph = msgspec.json.decode(data, type=_Document).loadbalancer
+            if _member_ids_are_uuids(graph):
+                return identity.complete(graph)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             pass  # the slow way below says what is wrong, all of it
     return identity.complete(_convert(documents.parse(data), data))
+
+
+_SHAPE = "x" * 8 + "-xxxx" * 3 + "-" + "x" * 12
+_TO_SHAPE = {ord(digit): "x" for digit in "0123456789abcdefABCDEF"} | {ord("x"): None}
+
+
+def _member_ids_are_uuids(graph: LoadBalancer) -> bool:
+    """All members' ids are UUIDs, or not given: as the type `Uuid` says of every other object's, but in one look."""
+    pools = [*graph.pools, *(listener.default_pool for listener in graph.listeners)]
+    pools += [policy.redirect_pool for listener in graph.listeners for policy in listener.l7policies]
+    ids = [member.id for pool in pools if pool is not None for member in pool.members if member.id]
+    return "".join(ids).translate(_TO_SHAPE) == _SHAPE * len(ids) and all(len(member_id) == len(_SHAPE) for member_id in ids)
 
 
 def with_places(data: str | bytes, problems: list[Problem] | tuple[Problem, ...]) -> list[Problem]:
@@ -80,6 +94,8 @@ _HINTS: dict[type, dict[str, Any]] = {}
 def _field_types(struct: type) -> dict[str, Any]:
     if struct not in _HINTS:
         _HINTS[struct] = get_type_hints(struct, include_extras=True)
+        if issubclass(struct, Node):
+            _HINTS[struct]["id"] = get_type_hints(Node, include_extras=True)["id"]
     return _HINTS[struct]
 
 

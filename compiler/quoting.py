@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from compiler.errors import CompilerError
 
@@ -100,6 +100,18 @@ def path(text: str) -> Word:
 def endpoint(address: str, port: int) -> Word:
     """`10.0.0.1:80` or `[2001:db8::1]:80` (11.1). The address must be a literal, already checked."""
     return Word(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+
+
+def endpoints(pairs: Iterable[tuple[str, int]]) -> list[Word]:
+    """`endpoint` for many."""
+    return [Word(f"[{address}]:{port}" if ":" in address else f"{address}:{port}") for address, port in pairs]
+
+
+def keywords(texts: Sequence[str]) -> list[Word]:
+    """`keyword` for many, of like kind: looks at all at once."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:\n-]*", "\n".join(texts)) or not all(texts):
+        raise Inexpressible("one of the words is not a keyword")
+    return [Word(text) for text in texts]
 
 
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)", re.ASCII)

@@ -7,34 +7,22 @@ from functools import lru_cache
 import jinja2
 
 import templates
+from compiler import ir
 from compiler.bundle import FILTER_NFT, HAPROXY_CFG, VRRP_CONF, lvs_conf
 from compiler.errors import SystemFault
 from compiler.index import Object
 from compiler.lower import Lowered
 from compiler.quoting import Word
 
-# A character that no word can hold (quoting refuses control characters) sets the mark off from the line.
+# Characters that no word can hold (quoting refuses control characters) set off the mark of a line, and a line that stands for a block.
 _MARK = "\x1e"
+_BLOCK = "\x1d"
 
 
 class _Mark(str):
-    """The mark at the end of a line: the number of its origin."""
+    """The mark at the end of a line, with the number of its origin; or one that stands for the lines of a backend's servers."""
 
     __slots__ = ()
-
-
-class _AtMember:
-    """`at_member[node]` is `at(node, …)` with the fields of a member; a look-up costs Jinja much less than a call, and members are many."""
-
-    FIELDS = ("address", "protocol_port", "weight", "backup", "admin_state_up", "monitor_address", "monitor_port")
-
-    def __init__(self, origins: list[tuple[Object, tuple[str, ...]]]) -> None:
-        self._origins = origins
-
-    def __getitem__(self, node: Object) -> _Mark:
-        origins = self._origins
-        origins.append((node, self.FIELDS))
-        return _Mark(f"{_MARK}{len(origins) - 1}")
 
 
 def _finalize(value: object) -> object:
@@ -70,18 +58,62 @@ def render(lowered: Lowered) -> dict[str, Rendered]:
     return files
 
 
+_SERVER_FIELDS = ("address", "protocol_port", "weight", "backup", "admin_state_up", "monitor_address", "monitor_port")
+_BLANK = Word("%s")
+
+
+@lru_cache(maxsize=16)
+def _server_line(backup: bool, disabled: bool, check_address: bool, check_port: bool) -> str:
+    """The line of a server that has these, with %s for each value in turn."""
+    return (
+        _environment()
+        .get_template("haproxy/server.j2")
+        .render(
+            name=_BLANK,
+            endpoint=_BLANK,
+            id=_BLANK,
+            weight=_BLANK,
+            backup=backup,
+            disabled=disabled,
+            check_address=_BLANK if check_address else None,
+            check_port=_BLANK if check_port else None,
+        )
+    )
+
+
+def _server_lines(servers: ir.Servers) -> list[str]:
+    usual = _server_line(backup=False, disabled=False, check_address=False, check_port=False)
+    lines = list(map(usual.__mod__, zip(servers.names, servers.endpoints, servers.ids, servers.weights, strict=True)))
+    for place, more in servers.unusual.items():
+        form = _server_line(more.backup, more.disabled, more.check_address is not None, more.check_port is not None)
+        checked = [value for value in (more.check_address, more.check_port) if value is not None]
+        lines[place] = form % (servers.names[place], servers.endpoints[place], servers.ids[place], servers.weights[place], *checked)
+    return lines
+
+
 def _render(template: str, **values: object) -> Rendered:
     origins: list[tuple[Object, tuple[str, ...]]] = []
+    blocks: list[ir.Servers] = []
 
     def at(node: Object, *fields: str) -> _Mark:
         origins.append((node, fields))
         return _Mark(f"{_MARK}{len(origins) - 1}")
 
-    marked = _environment().get_template(template).render(at=at, at_member=_AtMember(origins), **values)
+    def servers(backend: ir.Backend) -> _Mark:
+        blocks.append(backend.servers)
+        return _Mark(f"{_BLOCK}{len(blocks) - 1}")
+
+    marked = _environment().get_template(template).render(at=at, servers=servers, **values)
     texts: list[str] = []
     lines: list[int] = []
     for line in marked.removesuffix("\n").split("\n"):
-        text, mark, number = line.partition(_MARK)
-        texts.append(text)
-        lines.append(int(number) if mark else -1)
+        if line.startswith(_BLOCK):
+            block = blocks[int(line[1:])]
+            texts += _server_lines(block)
+            lines += range(len(origins), len(origins) + len(block.nodes))
+            origins += [(node, _SERVER_FIELDS) for node in block.nodes]
+        else:
+            text, mark, number = line.partition(_MARK)
+            texts.append(text)
+            lines.append(int(number) if mark else -1)
     return Rendered("\n".join(texts) + "\n", lines, origins)

@@ -131,19 +131,26 @@ def _tls(pool: Pool, files: Files) -> ir.Tls | None:
     return files.tls(pool, mine, pool.ca_tls_container_ref, pool.crl_container_ref, verify)
 
 
-def servers(pool: Pool, previous: Mapping[str, int] | None) -> tuple[ir.Server, ...]:
+def servers(pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
     """The pool's members as HAProxy's servers, in their order."""
-    ids = server_ids([member.id for member in pool.members], previous)
-    return tuple(_server(member, ids[member.id]) for member in pool.members)
+    members = pool.members
+    names = [member.id for member in members]
+    return ir.Servers(
+        nodes=members,
+        names=quoting.keywords(names),
+        endpoints=quoting.endpoints([(member.address, member.protocol_port) for member in members]),
+        ids=list(server_ids(names, previous).values()),
+        weights=[member.weight for member in members],
+        unusual={
+            place: _unusual(member)
+            for place, member in enumerate(members)
+            if member.backup or not member.admin_state_up or member.monitor_address is not None or member.monitor_port is not None
+        },
+    )
 
 
-def _server(member: Member, server_id: int) -> ir.Server:
-    return ir.Server(
-        node=member,
-        name=quoting.keyword(member.id),
-        endpoint=quoting.endpoint(member.address, member.protocol_port),
-        id=server_id,
-        weight=member.weight,
+def _unusual(member: Member) -> ir.Unusual:
+    return ir.Unusual(
         backup=member.backup,
         disabled=not member.admin_state_up,
         check_address=None if member.monitor_address is None else quoting.host(member.monitor_address),
