@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+from msgspec.structs import replace
 
 import compiler
 from agent.haproxy import Haproxy
-from compiler import ProblemError, Target
+from compiler import ProblemError, Target, documents
 from compiler.documents import JSON_LIMIT
 from hydria import secret_files
 from hydria.cli.output import Output, sort
@@ -61,13 +62,14 @@ def secrets_option(verb: _Verb) -> _Verb:
 
 
 def target_option(verb: _Verb) -> _Verb:
-    """--target KEY=VALUE,…, as text; see `target`."""
+    """--target KEY=VALUE,… or @FILE, as text; see `target`."""
     return click.option(
         "--target",
         "target_text",
-        metavar="KEY=VALUE,…",
+        metavar="KEY=VALUE,…|@FILE",
         default="",
-        help="The machine to make the configuration for: haproxy=3.0,cpus=4,mem=2G,topology=SINGLE,run_directory=…,user=…,group=…,maxconn=…,log=…",
+        help="The machine to make the configuration for: haproxy=3.0,cpus=4,mem=2G,topology=SINGLE,run_directory=…,user=…,group=…,maxconn=…,log=…; "
+        "or @FILE, the same and more (amphorae, vrrp, networks) as YAML or JSON.",
     )(verb)
 
 
@@ -96,10 +98,17 @@ def target(text: str, **defaults: object) -> Target:
     """What --target says, with these defaults; a mistake in it is one of usage."""
     given = ",".join(f"{key}={value}" for key, value in defaults.items())
     try:
-        return Target.parse(f"{given},{text}")
+        if not text.startswith("@"):
+            return Target.parse(f"{given},{text}")
+        data = Path(text[1:]).read_bytes()
+        described = Target.read(data)
+        missing = defaults.keys() - documents.parse(data).keys()
+        return replace(described, **{key: getattr(Target.parse(given), key) for key in missing})
     except ProblemError as error:
         message = "; ".join(f"{problem.message}" + (f" ({problem.hint})" if problem.hint else "") for problem in error.problems)
         raise click.BadParameter(message, param_hint="--target") from error
+    except OSError as error:
+        raise click.BadParameter(f"{text[1:]!r} cannot be read: {error.strerror}", param_hint="--target") from error
 
 
 def find_haproxy(binary: Path | None) -> Haproxy:
