@@ -42,7 +42,7 @@ def monitor(kind: str = "HTTP", **fields: Any) -> dict[str, Any]:
     return {"type": kind, "delay": 5, "timeout": 3, "max_retries": 2, **fields}
 
 
-def listener(protocol: str = "HTTP", port: int = 80, **fields: Any) -> dict[str, Any]:
+def listener(protocol: Any = "HTTP", port: Any = 80, **fields: Any) -> dict[str, Any]:
     return {"protocol": protocol, "protocol_port": port, **fields}
 
 

@@ -273,7 +273,7 @@ class TestHostileText:
     def test_the_limit_of_depth_is_told_with_its_place(self) -> None:
         fits, too_deep = documents.DEPTH_LIMIT - 1, documents.DEPTH_LIMIT
         prefix = "vip_address: 192.0.2.1\ncreated_at: "
-        assert compiler.load(prefix + nested(fits, "[", "]"))
+        assert compiler.load(prefix + nested(fits, "[", "]")).created_at
         assert_told(prefix + "[" * fits + f"{MARK}[" + "]" * too_deep, ("", "too-large"))
 
     def test_aliases_that_multiply(self) -> None:
