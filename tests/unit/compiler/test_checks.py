@@ -667,3 +667,11 @@ def test_every_code_of_checking_has_a_case() -> None:
     covered = {code for _, expected in CASES.values() for *_, code in expected}
     assert covered | elsewhere == set(compiler.CODES)
     assert not covered & elsewhere
+
+
+def test_a_prometheus_listener_is_served_or_refused_but_not_ignored(secrets: dict[str, Secret]) -> None:
+    bundle = compiler.build(compiler.load(json.dumps(graph(listener("PROMETHEUS", 9100)))), None, secrets)
+    if bundle.ok:
+        assert b"prometheus-exporter" in bundle.files[compiler.HAPROXY_CFG].content
+    else:
+        assert [(problem.path, problem.code) for problem in bundle.problems] == [(f"loadbalancer.{L0}.protocol", "not-yet")]
