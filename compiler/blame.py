@@ -55,35 +55,52 @@ def _complaints(output: str) -> Iterator[tuple[str, str]]:
 
 
 def _origin(message: str, bundle: Bundle) -> Origin | None:
+    """Whom the message is about; the surest sign first."""
+    named = [match[0] for match in _UUID.finditer(message)]
+    return (
+        _by_file(message, bundle)
+        or _by_field(message, named, bundle)
+        or _by_line(message, bundle)
+        or next(filter(None, map(bundle.source_map.object_with_id, reversed(named))), None)  # the last id is the most exact
+    )
+
+
+def _by_file(message: str, bundle: Bundle) -> Origin | None:
+    """A certificate or a list that the message names."""
+    return next((bundle.source_map.at(path, 1) for path in bundle.files if path != HAPROXY_CFG and path in message), None)
+
+
+def _by_field(message: str, named: list[str], bundle: Bundle) -> Origin | None:
+    """Of the objects in "server <pool>:<listener>/<member>", the one that has the field which is complained about."""
+    field = _told(message)
+    if field is None:
+        return None
+    origins = (origin for object_id in named for _, _, origin in bundle.source_map.lines_of(object_id))
+    return next((origin for origin in origins if field in origin.fields), None)
+
+
+def _by_line(message: str, bundle: Bundle) -> Origin | None:
+    """The line of a file of the bundle that the message names."""
     for match in _PLACE.finditer(message):
-        name = match["file"]
-        path = next((path for path in bundle.files if name == path or name.endswith(f"/{path}")), None)
-        if path is not None:
-            found = bundle.source_map.at(path, int(match["line"]))
-            if found is not None:
-                return found
-    for path in bundle.files:
-        if path != HAPROXY_CFG and path in message:
-            return bundle.source_map.at(path, 1)
-    for match in reversed(list(_UUID.finditer(message))):  # "server <pool>:<listener>/<member>": the last is the most exact
-        found = bundle.source_map.object_with_id(match[0])
+        path = next((path for path in bundle.files if match["file"] == path or match["file"].endswith(f"/{path}")), None)
+        found = None if path is None else bundle.source_map.at(path, int(match["line"]))
         if found is not None:
             return found
     return None
 
 
-# HAProxy's word in a complaint → the field it was rendered from, where the field's own name is not in it.
-_KEYWORDS = {
-    "crt-list": "default_tls_container_ref",
-    "ciphers": "tls_ciphers",
-    "ciphersuites": "tls_ciphers",
-    "ca-file": "client_ca_tls_container_ref",
-    "crl-file": "client_crl_container_ref",
-    "regex": "value",
+# HAProxy's words in a complaint → the field that they are about, where the field's own name is not in them.
+_TOLD = {
+    "cipher": "tls_ciphers",
     "alpn": "alpn_protocols",
+    "regex": "value",
     "binding": "protocol_port",
     "bind socket": "protocol_port",
 }
+
+
+def _told(message: str) -> str | None:
+    return next((field for word, field in _TOLD.items() if word in message), None)
 
 
 def _path(origin: Origin | None, message: str) -> str:
@@ -91,6 +108,6 @@ def _path(origin: Origin | None, message: str) -> str:
         return ""
     if not origin.fields:
         return origin.path
-    named = (field for field in origin.fields if field in message)
-    told = (field for word, field in _KEYWORDS.items() if word in message and field in origin.fields)
-    return f"{origin.path}.{next(named, None) or next(told, None) or origin.fields[0]}"
+    named = next((field for field in origin.fields if field in message), None)
+    told = _told(message)
+    return f"{origin.path}.{named or (told if told in origin.fields else origin.fields[0])}"

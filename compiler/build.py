@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import cast
 
 from compiler.bundle import Bundle, File, Origin, SourceMap, digest_of
 from compiler.certificates import Material
@@ -43,14 +42,14 @@ def build(
         lowered = lower(index, target, material, previous)
     except Inexpressible as error:
         raise SystemFault(f"a value passed the checks but cannot be expressed: {error}") from error
-    files = {path: file for path, (file, _) in lowered.files.items()}
+    files = {path: made.file for path, made in lowered.files.items()}
     origins: list[tuple[Object, tuple[str, ...]]] = []
     lines: dict[str, list[int]] = {}
     for path, rendered in render(lowered).items():
         files[path] = File(rendered.text.encode())
         lines[path] = [number + len(origins) if number >= 0 else -1 for number in rendered.lines] if origins else rendered.lines
         origins += rendered.origins
-    owners = {path: cast("Object", node) for path, (_, node) in lowered.files.items()}
+    owners: dict[str, tuple[Object, tuple[str, ...]]] = {path: (made.node, (made.field,)) for path, made in lowered.files.items()}
 
     def origin(node: Object, fields: tuple[str, ...]) -> Origin:
         return Origin(reference(node), index.path(node), fields)

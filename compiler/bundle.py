@@ -48,15 +48,15 @@ class SourceMap:
     """Rendered line → origin, for each file; and the reverse.
 
     Origins are kept as (object, fields) and described only when somebody asks: a build has tens of thousands of lines, a complaint one.
-    `lines[path][n]` is the index of the origin of line n + 1, or -1 where the line is nobody's; `owners[path]` the object that a file
-    as a whole was made for.
+    `lines[path][n]` is the index of the origin of line n + 1, or -1 where the line is nobody's; `owners[path]` the object
+    and fields that a file as a whole was made for.
     """
 
     def __init__(
         self,
         origins: Sequence[tuple[Object, tuple[str, ...]]] = (),
         lines: Mapping[str, list[int]] | None = None,
-        owners: Mapping[str, Object] | None = None,
+        owners: Mapping[str, tuple[Object, tuple[str, ...]]] | None = None,
         describe: Callable[[Object, tuple[str, ...]], Origin] | None = None,
     ) -> None:
         self._origins = origins
@@ -67,7 +67,7 @@ class SourceMap:
     def at(self, path: str, line: int) -> Origin | None:
         """The origin of line `line` (from 1) of the file `path` of the bundle; for a file without a map, that of the file; else None."""
         if path not in self._lines:
-            return self._origin(self._owners[path], ()) if path in self._owners else None
+            return self._origin(*self._owners[path]) if path in self._owners else None
         numbers = self._lines[path]
         if not 0 < line <= len(numbers) or numbers[line - 1] < 0:
             return None

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from compiler.graph import HealthMonitor, L7Policy, L7Rule, Listener, LoadBalancer, Member, Pool
-from compiler.quoting import Word
+from compiler.quoting import Word, Words
 
 
 class Global(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frontend(msgspec.Struct, frozen=True, kw_only=True):
-    """A listener. Timeouts in ms. `requests` are the rules in order, as (kind, rule) with kind deny, location or prefix."""
+    """A listener. Timeouts in ms. `exporter`: serves HAProxy's own metrics. `requests` are the rules in order, as (kind, rule) with kind deny, location or prefix."""
 
     node: Listener
     name: Word
@@ -89,6 +89,7 @@ class Frontend(msgspec.Struct, frozen=True, kw_only=True):
     allowed: Word | None
     log_format: Word | None
     hsts: Word | None
+    exporter: bool
     requests: tuple[tuple[str, Rule], ...]
     use_backends: tuple[Rule, ...]
     default_backend: Word | None
@@ -137,8 +138,8 @@ class Servers(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     nodes: tuple[Member, ...]
-    names: Sequence[Word]
-    endpoints: Sequence[Word]
+    names: Words
+    endpoints: Words
     ids: Sequence[int]
     weights: Sequence[int]
     unusual: Mapping[int, Unusual]

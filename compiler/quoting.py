@@ -32,9 +32,17 @@ class Word(str):
     __slots__ = ()
 
 
+class Words(tuple[str, ...]):
+    """Many finished words as one value: where there are hundreds of thousands, an object for each would be felt."""
+
+    __slots__ = ()
+
+
 _BARE = re.compile(r"[A-Za-z0-9_./:@%+,=~^!?*;&|<>()\[\]-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
+_KEYWORDS = re.compile(r"[A-Za-z0-9_.:\n-]*")
+_ENDPOINTS = re.compile(r"[0-9A-Fa-f.:\[\]\n]*")
 _HTTP_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RELATIVE_PATH = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)*\.[a-z-]+(?:\.[a-z]+)?")
 
@@ -98,20 +106,23 @@ def path(text: str) -> Word:
 
 
 def endpoint(address: str, port: int) -> Word:
-    """`10.0.0.1:80` or `[2001:db8::1]:80` (11.1). The address must be a literal, already checked."""
-    return Word(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+    """`10.0.0.1:80` or `[2001:db8::1]:80` (11.1)."""
+    return Word(f"{host(address)}:{port}")
 
 
-def endpoints(pairs: Iterable[tuple[str, int]]) -> list[Word]:
-    """`endpoint` for many."""
-    return [Word(f"[{address}]:{port}" if ":" in address else f"{address}:{port}") for address, port in pairs]
+def endpoints(pairs: Iterable[tuple[str, int]]) -> Words:
+    """`endpoint` for many, whose addresses have been checked: here only that nothing else can be in them."""
+    made = Words(f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in pairs)
+    if not _ENDPOINTS.fullmatch("\n".join(made)):
+        raise Inexpressible("one of the addresses is none")
+    return made
 
 
-def keywords(texts: Sequence[str]) -> list[Word]:
-    """`keyword` for many, of like kind: looks at all at once."""
-    if not re.fullmatch(r"[A-Za-z0-9_.:\n-]*", "\n".join(texts)) or not all(texts):
+def keywords(texts: Sequence[str]) -> Words:
+    """`keyword` for many: looks at all at once."""
+    if not _KEYWORDS.fullmatch("\n".join(texts)) or not all(texts):
         raise Inexpressible("one of the words is not a keyword")
-    return [Word(text) for text in texts]
+    return Words(texts)
 
 
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)", re.ASCII)
@@ -181,8 +192,14 @@ def seconds(milliseconds: int) -> Word:
 
 
 def network(text: str) -> Word:
-    """A network in CIDR form."""
-    return Word(str(ipaddress.ip_network(text)))
+    """A network in CIDR form, or an address as the network of it alone."""
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise Inexpressible(f"{text!r} is not a network") from error
+    if "%" in text:
+        raise Inexpressible(f"{text!r} has a zone")
+    return Word(str(found))
 
 
 def negated(name: str) -> Word:

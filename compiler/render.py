@@ -12,7 +12,7 @@ from compiler.bundle import FILTER_NFT, HAPROXY_CFG, VRRP_CONF, lvs_conf
 from compiler.errors import SystemFault
 from compiler.index import Object
 from compiler.lower import Lowered
-from compiler.quoting import Word
+from compiler.quoting import Word, Words
 
 # Characters that no word can hold (quoting refuses control characters) set off the mark of a line, and a line that stands for a block.
 _MARK = "\x1e"
@@ -83,6 +83,8 @@ def _server_line(backup: bool, disabled: bool, check_address: bool, check_port: 
 
 def _server_lines(servers: ir.Servers) -> list[str]:
     usual = _server_line(backup=False, disabled=False, check_address=False, check_port=False)
+    if type(servers.names) is not Words or type(servers.endpoints) is not Words:
+        raise SystemFault("servers have names or endpoints that compiler.quoting did not make")
     lines = list(map(usual.__mod__, zip(servers.names, servers.endpoints, servers.ids, servers.weights, strict=True)))
     for place, more in servers.unusual.items():
         form = _server_line(more.backup, more.disabled, more.check_address is not None, more.check_port is not None)

@@ -191,11 +191,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                     "run_directory", f"{len(self.run_directory)} characters given; a UNIX socket's path takes {_LONGEST_RUN_DIRECTORY}"
                 )
             )
-        if self.bind_address is not None:
-            try:
-                ipaddress.ip_address(self.bind_address)
-            except ValueError:
-                found.append(_problem("bind_address", f"{self.bind_address!r} given; an IPv4 or IPv6 address is needed"))
+        if self.bind_address is not None and not is_address(self.bind_address):
+            found.append(_problem("bind_address", f"{self.bind_address!r} given; an IPv4 or IPv6 address is needed"))
         found += self._pair_problems()
         for key in ("user", "group", "log"):
             value = getattr(self, key)
@@ -234,8 +231,10 @@ def _network_problems(path: str, network: VipNetwork) -> list[Problem]:
             found.append(_problem(f"{path}.{field}", f"{value!r} given; an IP address is needed"))
     for field, value in cidrs.items():
         try:
-            ipaddress.ip_network(value)
+            valid = ipaddress.ip_network(value) is not None and "%" not in value
         except ValueError:
+            valid = False
+        if not valid:
             found.append(_problem(f"{path}.{field}", f"{value!r} given; a network such as 192.0.2.0/24 is needed"))
     return found
 

@@ -81,9 +81,8 @@ def _limits(report: Report, listener: Listener) -> None:
 def _cidrs(report: Report, listener: Listener, families: set[int]) -> None:
     for number, cidr in enumerate(listener.allowed_cidrs or ()):
         field = f"allowed_cidrs[{number}]"
-        try:
-            network = ipaddress.ip_network(cidr, strict=False)
-        except ValueError:
+        network = _network(cidr)
+        if network is None:
             report.error(
                 listener, field, "invalid-value", f"{shown(cidr)} given; a network such as 192.0.2.0/24 or 2001:db8::/32 is needed"
             )
@@ -91,6 +90,13 @@ def _cidrs(report: Report, listener: Listener, families: set[int]) -> None:
         if network.version not in families:
             message = f"{cidr} given, but no VIP is IPv{network.version}: nobody can come from there"
             report.error(listener, field, "incompatible-family", message)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return None if "%" in text else ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def _headers(report: Report, listener: Listener) -> None:

@@ -76,7 +76,7 @@ def _members(report: Report, pool: Pool) -> None:
             report.address(member, "address", member.address)
         if member.monitor_address is not None:
             report.address(member, "monitor_address", member.monitor_address)
-    if len({(member.address, member.protocol_port) for member in pool.members}) < len(pool.members):
+    if len({f"{member.address} {member.protocol_port}" for member in pool.members}) < len(pool.members):
         _duplicates(report, pool)
     if len(pool.members) >= SERVER_IDS:
         report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {SERVER_IDS - 1} can be told apart")

@@ -14,13 +14,12 @@ from collections.abc import Mapping
 import msgspec
 
 from compiler import ir, ir_keepalived, quoting
-from compiler.bundle import File
 from compiler.certificates import Material
 from compiler.graph import LoadBalancer
 from compiler.identity import transport
 from compiler.index import Index
 from compiler.lower.backends import lower_backend
-from compiler.lower.files import Files
+from compiler.lower.files import Files, Made
 from compiler.lower.frontends import lower_frontend
 from compiler.lower.keepalived import lower_filter, lower_lvs, lower_vrrp
 from compiler.target import Target, Topology
@@ -30,13 +29,13 @@ PEER_PORT = 1025
 
 
 class Lowered(msgspec.Struct, frozen=True):
-    """The IR of every program, and the files that it names, by path, each with the object it was made for."""
+    """The IR of every program, and the files that it names, by path, each with the field that it was made for."""
 
     config: ir.Config
     vrrp: ir_keepalived.VrrpInstance | None
     lvs: tuple[ir_keepalived.LvsListener, ...]
     filter: ir_keepalived.PacketFilter | None
-    files: Mapping[str, tuple[File, object]]
+    files: Mapping[str, Made]
 
 
 def lower(index: Index, target: Target, material: Material, previous: Mapping[str, int] | None = None) -> Lowered:

@@ -126,9 +126,9 @@ def _proxy_protocol(pool: Pool, listener: Listener) -> Word | None:
 def _tls(pool: Pool, files: Files) -> ir.Tls | None:
     if not pool.tls_enabled:
         return None
-    mine = files.identity(pool.tls_container_ref, pool) if pool.tls_container_ref else None
+    mine = files.identity(pool, "tls_container_ref", pool.tls_container_ref) if pool.tls_container_ref else None
     verify = "required" if pool.ca_tls_container_ref else "none"
-    return files.tls(pool, mine, pool.ca_tls_container_ref, pool.crl_container_ref, verify)
+    return files.tls(pool, mine, verify)
 
 
 def servers(pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
@@ -138,7 +138,7 @@ def servers(pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
     return ir.Servers(
         nodes=members,
         names=quoting.keywords(names),
-        endpoints=quoting.endpoints([(member.address, member.protocol_port) for member in members]),
+        endpoints=quoting.endpoints((member.address, member.protocol_port) for member in members),
         ids=list(server_ids(names, previous).values()),
         weights=[member.weight for member in members],
         unusual={

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import uuid
+from typing import NamedTuple
 
 from compiler import ir, quoting
 from compiler.bundle import File
@@ -18,47 +19,63 @@ _REFERENCES = uuid.UUID("3d2c2f0e-5b0a-5a3c-8f57-b1de0b6f8f5e")
 _SNI_NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 
 
+class Made(NamedTuple):
+    """A file, and the field for which it was made."""
+
+    file: File
+    node: Listener | Pool
+    field: str
+
+
 class Files:
-    """Makes files once each; `made` holds them by path, with the object that asked first."""
+    """Makes files once each; `made` holds them by path, with the object and field that asked first."""
 
     def __init__(self, material: Material) -> None:
         self._material = material
-        self.made: dict[str, tuple[File, object]] = {}
+        self.made: dict[str, Made] = {}
 
     def allowed(self, listener: Listener) -> Word | None:
         """The list of the networks that may connect, None where all may."""
         if not listener.allowed_cidrs:
             return None
         networks = sorted({ipaddress.ip_network(cidr, strict=False) for cidr in listener.allowed_cidrs}, key=lambda n: (n.version, n))
-        return self._add(f"lists/{listener.id}.allowed", "".join(f"{network}\n" for network in networks).encode(), listener)
+        return self._add(
+            f"lists/{listener.id}.allowed", "".join(f"{network}\n" for network in networks).encode(), listener, "allowed_cidrs"
+        )
 
-    def identity(self, reference: str, node: Listener | Pool) -> Word:
+    def identity(self, node: Listener | Pool, field: str, reference: str) -> Word:
         """Certificate, chain and key. Named after the reference, not the content, so that a renewed certificate keeps its file."""
-        return self._add(f"certs/{_name(reference)}.pem", self._material.identity(reference).pem, node, secret=True)
+        return self._add(f"certs/{_name(reference)}.pem", self._material.identity(reference).pem, node, field, secret=True)
 
     def crt_list(self, listener: Listener) -> Word:
         """The listener's certificates with the names they answer to, the default first (5.1 crt-list)."""
-        references = dict.fromkeys(filter(None, (listener.default_tls_container_ref, *listener.sni_container_refs)))
-        lines = []
-        for reference in references:
+        asked = {f"sni_container_refs[{n}]": reference for n, reference in enumerate(listener.sni_container_refs)}
+        if listener.default_tls_container_ref:
+            asked = {"default_tls_container_ref": listener.default_tls_container_ref} | asked
+        lines: dict[str, str] = {}
+        for field, reference in asked.items():
             names = [name for name in self._material.identity(reference).names if _SNI_NAME.fullmatch(name)]
-            lines.append(" ".join([self.identity(reference, listener), *names]) + "\n")
-        return self._add(f"certs/{listener.id}.crt-list", "".join(lines).encode(), listener)
+            lines.setdefault(reference, " ".join([self.identity(listener, field, reference), *names]) + "\n")
+        return self._add(f"certs/{listener.id}.crt-list", "".join(lines.values()).encode(), listener, next(iter(asked)))
 
-    def authorities(self, reference: str | None, node: Listener | Pool) -> Word | None:
-        """Certificates to verify against."""
+    def authorities(self, node: Listener | Pool, field: str) -> Word | None:
+        """The certificates that the field names, to verify against."""
+        reference = getattr(node, field)
         if not reference:
             return None
-        return self._add(f"certs/{_name(reference)}.ca.pem", self._material.authorities(reference).pem, node)
+        return self._add(f"certs/{_name(reference)}.ca.pem", self._material.authorities(reference).pem, node, field)
 
-    def revocations(self, reference: str | None, node: Listener | Pool) -> Word | None:
-        """A revocation list."""
+    def revocations(self, node: Listener | Pool, field: str) -> Word | None:
+        """The revocation list that the field names."""
+        reference = getattr(node, field)
         if not reference:
             return None
-        return self._add(f"certs/{_name(reference)}.crl.pem", self._material.revocations(reference).pem, node)
+        return self._add(f"certs/{_name(reference)}.crl.pem", self._material.revocations(reference).pem, node, field)
 
-    def tls(self, node: Listener | Pool, certificates: Word | None, ca: str | None, crl: str | None, verify: str) -> ir.Tls:
+    def tls(self, node: Listener | Pool, certificates: Word | None, verify: str) -> ir.Tls:
         """The TLS parameters that listeners and pools have in common."""
+        prefix = "client_" if isinstance(node, Listener) else ""
+        ca, crl = (f"{prefix}ca_tls_container_ref", f"{prefix}crl_container_ref")
         versions = sorted(VERSIONS.index(version) for version in node.tls_versions or ("TLSv1.2", "TLSv1.3"))
         ciphers, suites = _ciphers(node.tls_ciphers)
         alpn = node.alpn_protocols
@@ -66,8 +83,8 @@ class Files:
             alpn = ("h2", "http/1.1", "http/1.0")
         return ir.Tls(
             certificates=certificates,
-            ca_file=self.authorities(ca, node),
-            crl_file=self.revocations(crl, node),
+            ca_file=None if verify == "none" else self.authorities(node, ca),
+            crl_file=None if verify == "none" else self.revocations(node, crl),
             verify=quoting.keyword(verify),
             ciphers=ciphers,
             ciphersuites=suites,
@@ -76,8 +93,8 @@ class Files:
             alpn=quoting.word(",".join(alpn)) if alpn else None,
         )
 
-    def _add(self, path: str, content: bytes, node: object, *, secret: bool = False) -> Word:
-        self.made.setdefault(path, (File(content, 0o600 if secret else 0o644, secret), node))
+    def _add(self, path: str, content: bytes, node: Listener | Pool, field: str, *, secret: bool = False) -> Word:
+        self.made.setdefault(path, Made(File(content, 0o600 if secret else 0o644, secret), node, field))
         return quoting.path(path)
 
 

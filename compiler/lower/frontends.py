@@ -19,7 +19,7 @@ _MATCH = {"REGEX": "reg", "STARTS_WITH": "beg", "ENDS_WITH": "end", "CONTAINS": 
 def lower_frontend(index: Index, listener: Listener, target: Target, files: Files) -> ir.Frontend:
     """The frontend of a listener that HAProxy serves."""
     default = index.default_pool(listener)
-    http = listener.protocol in ("HTTP", "TERMINATED_HTTPS")
+    http = listener.protocol in ("HTTP", "TERMINATED_HTTPS", "PROMETHEUS")
     policies = sorted(
         (policy for policy in listener.l7policies if policy.admin_state_up and any(rule.admin_state_up for rule in policy.rules)),
         key=lambda policy: policy.position or _LAST_POSITION,
@@ -34,6 +34,7 @@ def lower_frontend(index: Index, listener: Listener, target: Target, files: File
         allowed=files.allowed(listener),
         log_format=None if target.log is None else quoting.keyword("httplog" if http else "tcplog"),
         hsts=_hsts(listener),
+        exporter=listener.protocol == "PROMETHEUS",
         requests=_requests(policies),
         use_backends=_use_backends(index, listener, policies),
         default_backend=backend_name(default.id, listener) if default is not None and default.admin_state_up else None,
@@ -58,10 +59,7 @@ def _endpoints(index: Index, listener: Listener, target: Target) -> tuple[Word, 
 def _tls(listener: Listener, files: Files) -> ir.Tls | None:
     if listener.protocol != "TERMINATED_HTTPS":
         return None
-    verify = _VERIFY[listener.client_authentication]
-    client_ca = listener.client_ca_tls_container_ref if verify != "none" else None
-    client_crl = listener.client_crl_container_ref if verify != "none" else None
-    return files.tls(listener, files.crt_list(listener), client_ca, client_crl, verify)
+    return files.tls(listener, files.crt_list(listener), _VERIFY[listener.client_authentication])
 
 
 def _hsts(listener: Listener) -> Word | None:

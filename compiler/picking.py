@@ -1,0 +1,114 @@
+"""Which member of a pool a client gets: computed where it is a function of the client's address alone, with the arithmetic of `fastpath`.
+
+What comes before any scheduler is not computed here: a stick table, a cookie, a check that found a member down (`down` says which).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+
+import msgspec
+
+from compiler.graph import Listener, Member, Pool
+from compiler.identity import transport
+from compiler.lower.backends import servers
+from compiler.target import Target, Version
+from fastpath import hashing, ipvs
+
+#: HAProxy → the first versions of its branches whose consistent hash is as before 3.0 again (its changelog).
+_RING_REPAIRED: dict[Version, Version] = {(3, 2): (3, 2, 7)}
+_RING_CHANGED: Version = (3, 0)
+_RING_REPAIRED_FOR_GOOD: Version = (3, 3)
+#: The latest version of a branch that is known to have the changed hash; what comes after it may or may not.
+_RING_LAST_SEEN_CHANGED: dict[Version, Version] = {(3, 0): (3, 0, 11), (3, 1): (3, 1, 0)}
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Who connects. `address` is an IP address; `port` the one that it connects from, None where that is not known."""
+
+    address: str
+    port: int | None = None
+
+
+class Picked(msgspec.Struct, frozen=True):
+    """The member, or why there is none to be named."""
+
+    member: Member | None
+    because: str
+
+
+def candidates(pool: Pool, listener: Listener, client: Client, *, down: Collection[str] = ()) -> list[Member]:
+    """The members that the client can get if it is new: those switched on with a weight and not `down`. Backups only where there is no
+    other; but LVS, which has members of the client's address family only, knows no backups.
+    """
+    lvs = transport(listener) != "tcp"
+    members = _of_family(pool, client) if lvs else pool.members
+    usable = [member for member in members if member.admin_state_up and member.weight and member.id not in down]
+    return usable if lvs else [member for member in usable if not member.backup] or usable
+
+
+def pick(pool: Pool, listener: Listener, client: Client, target: Target, *, down: Collection[str] = ()) -> Picked:
+    """The member that a client without history gets, as far as that follows from the graph."""
+    able = candidates(pool, listener, client, down=down)
+    if len(able) < 2:
+        return Picked(able[0], "there is no other") if able else Picked(None, "there is none")
+    if pool.lb_algorithm not in ("SOURCE_IP", "SOURCE_IP_PORT"):
+        return Picked(None, f"{pool.lb_algorithm or 'ROUND_ROBIN'} decides for each connection anew, by what went before")
+    if pool.lb_algorithm == "SOURCE_IP_PORT" and client.port is None:
+        return Picked(None, "SOURCE_IP_PORT depends on the client's port too, which was not given")
+    lvs = transport(listener) != "tcp"
+    made = _ipvs(pool, client, down) if lvs else _haproxy(pool, target, down)
+    picks = {picker.pick(ipaddress.ip_address(client.address).packed, client.port) for picker in made}
+    if len(picks) > 1:
+        version = ".".join(map(str, target.haproxy))
+        return Picked(None, f"releases of HAProxy {version} differ in their consistent hash; the exact one (--target haproxy=…) tells")
+    how = "consistent hash" if pool.hash == "consistent" else "hash"
+    port = " and port" if pool.lb_algorithm == "SOURCE_IP_PORT" else ""
+    members = _of_family(pool, client) if lvs else pool.members
+    return Picked(members[picks.pop()], f"the {how} of the client's address{port} leads to it")
+
+
+def _haproxy(pool: Pool, target: Target, down: Collection[str]) -> list[hashing.Picker]:
+    """What HAProxy may have: one picker, or one for each way that its consistent hash may be made, where the version leaves that open."""
+    columns = servers(pool, None)
+    made = servers(pool, None)
+    listed = [
+        hashing.Server(identifier, weight, member.backup, member.admin_state_up and member.id not in down)
+        for member, identifier, weight in zip(pool.members, made.ids, made.weights, strict=True)
+    ]
+    key: hashing.Key = "source-port" if pool.lb_algorithm == "SOURCE_IP_PORT" else "source"
+    backups = any(member.backup for member in pool.members)
+    if pool.hash == "map":
+        return [hashing.Map(listed, key=key, allbackups=backups)]
+    return [hashing.Ring(listed, key=key, avalanche=True, allbackups=backups, id_base=base) for base in id_bases(target.haproxy)]
+
+
+def id_bases(version: Version) -> tuple[hashing.IdBase, ...]:
+    """How this HAProxy makes points of server ids; both ways where its version does not tell."""
+    if version < _RING_CHANGED or version >= _RING_REPAIRED_FOR_GOOD:
+        return ("x4096",)
+    branch = version[:2]
+    if len(version) > 2:
+        if branch in _RING_REPAIRED:
+            return ("x4096",) if version >= _RING_REPAIRED[branch] else ("rehash",)
+        if version <= _RING_LAST_SEEN_CHANGED.get(branch, ()):
+            return ("rehash",)
+    return ("x4096", "rehash")
+
+
+def _of_family(pool: Pool, client: Client) -> list[Member]:
+    """The members that LVS has for this client: those of its address family. It holds no disabled ones."""
+    return [member for member in pool.members if member.admin_state_up and (":" in member.address) == (":" in client.address)]
+
+
+def _ipvs(pool: Pool, client: Client, down: Collection[str]) -> list[hashing.Picker]:
+    """The kernel's, for members in the order that keepalived adds them; whom it finds down, it takes out."""
+    listed = [
+        ipvs.RealServer(ipaddress.ip_address(member.address).packed, member.protocol_port, 0 if member.id in down else member.weight)
+        for member in _of_family(pool, client)
+    ]
+    key: hashing.Key = "source-port" if pool.lb_algorithm == "SOURCE_IP_PORT" else "source"
+    if pool.hash == "map":
+        return [ipvs.SourceHashing(listed, key=key, fallback=True)]
+    return [ipvs.Maglev(listed, key=key, fallback=True)]
