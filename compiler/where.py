@@ -119,7 +119,10 @@ class _Search:
         if refusal:
             return self._end("refused", refusal)
         if self.listener.protocol == "PROMETHEUS":
-            return self._end("metrics", "HAProxy itself answers a PROMETHEUS listener's clients")
+            status = 200 if self.request.path == "/metrics" else 404
+            return self._end(
+                "metrics", "HAProxy itself answers a PROMETHEUS listener's clients, with its metrics at /metrics", status=status
+            )
         if self.listener.protocol not in ("HTTP", "TERMINATED_HTTPS"):
             return self._pool(self.index.default_pool(self.listener), None)
         acting = self._acting()
