@@ -39,9 +39,9 @@ class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in VERBS:
-            return None
+            ctx.fail(f"there is no verb {cmd_name!r}; there are {', '.join(VERBS)}")
         command: click.Command = getattr(importlib.import_module(f"hydria.cli.{cmd_name}"), cmd_name)
         return command
 
@@ -84,31 +84,44 @@ def _end(number: int, _frame: object) -> NoReturn:
 
 def _run(arguments: list[str], output: Output) -> int:
     try:
-        code = hydria.main(arguments, prog_name="hydria", standalone_mode=False, obj=output)
+        # Not click's own `main`, which ends with 1 when a reader has enough.
+        with hydria.make_context("hydria", arguments, obj=output) as context:
+            code: int = hydria.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
         error.show()
         return USAGE
-    except click.Abort:
+    except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read our output has enough. Nothing more may be written, not even by the interpreter at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - the outermost place: here every error becomes a message
-        return _system_failed(error, output)
-    return code if isinstance(code, int) else FINE
+        _tell(error, output)
+        return SYSTEM
+    return code
 
 
-def _system_failed(error: Exception, output: Output) -> int:
+def _write_no_more() -> None:
+    """What is still to be written to standard output goes nowhere: the interpreter would fail with it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell(error: Exception, output: Output) -> None:
     from agent.errors import AgentError  # noqa: PLC0415 - needed only when something failed
 
+    code, message = "hydria-fault", f"this is a fault of Hydria itself, please report it: {error!r}"
     if isinstance(error, AgentError):
-        output.failure(error.code, str(error))
+        code, message = error.code, str(error)
     elif isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename is not None else ""
-        output.failure("system-fault", where + (error.strerror or str(error)))
+        code, message = "system-fault", where + (error.strerror or str(error))
     else:
         traceback.print_exception(error)
-        output.failure("hydria-fault", f"this is a fault of Hydria itself, please report it: {error!r}")
-    return SYSTEM
+    try:
+        output.failure(code, message)
+    except OSError:
+        # Standard error has been told already; it is standard output that cannot be written.
+        _write_no_more()

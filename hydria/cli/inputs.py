@@ -147,6 +147,8 @@ class _GraphType(click.ParamType[Source]):
             if sys.stdin.isatty():
                 click.echo("hydria: reading the graph from the terminal; end it with Ctrl-D", err=True)
             return Source("<stdin>", sys.stdin.buffer.read(_LIMIT), Path.cwd())
+        if not value:
+            self.fail("there is no file ''", param, ctx)
         path = Path(value)
         try:
             # Not only regular files: a shell's <(command) is a pipe.

@@ -42,9 +42,9 @@ class Output:
 
     def failure(self, code: str, message: str) -> None:
         """Why the system failed."""
+        self._line(sys.stderr, click.style("hydria: ", fg="red") + visible(message, lines=True))
         if self.json:
             self.document({"ok": False, "error": {"code": code, "message": message}})
-        self._line(sys.stderr, click.style("hydria: ", fg="red") + visible(message, lines=True))
 
     def _line(self, stream: TextIO, *lines: str) -> None:
         for line in lines:

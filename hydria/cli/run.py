@@ -133,19 +133,26 @@ def _start(supervised: SupervisedHaproxy, bundle: Bundle) -> None:
 def _watch(supervised: SupervisedHaproxy, watch: Watcher) -> None:
     """Looks and shows until somebody wants an end; raises SystemFault when HAProxy has come to one by itself."""
     seen: list[Row] = []
+    ended = False
     with _ending() as ending:
         watch.started()
-        while not ending.is_set():
-            try:
-                now = rows(supervised.stats.show_stat(), watch.names)
-            except SocketFault:
-                # The worker goes first, its master some milliseconds after it.
-                if wait_until(lambda: not supervised.alive(), _INTERVAL, SystemClock()):
-                    raise SystemFault(f"HAProxy exited by itself; its last words:\n{supervised.words()}") from None
-                raise
+        while True:
+            now = rows(_statistics(supervised), watch.names)
             watch.looked(now, list(changes(seen, now, watch.names)))
+            if ended:  # that was the last look, for the totals
+                return
             seen = now
-            ending.wait(_INTERVAL)
+            ended = ending.wait(_INTERVAL)
+
+
+def _statistics(supervised: SupervisedHaproxy) -> list[dict[str, str]]:
+    try:
+        return supervised.stats.show_stat()
+    except SocketFault:
+        # The worker goes first, its master some milliseconds after it.
+        if wait_until(lambda: not supervised.alive(), _INTERVAL, SystemClock()):
+            raise SystemFault(f"HAProxy exited by itself; its last words:\n{supervised.words()}") from None
+        raise
 
 
 def _affordable_maxconn() -> int:

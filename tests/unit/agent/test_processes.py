@@ -47,7 +47,7 @@ def test_output_that_is_not_utf_8_is_shown_as_it_can_be() -> None:
 
 def test_a_program_that_does_not_end_is_killed(tmp_path: Path) -> None:
     with pytest.raises(DeadlineExceeded, match="sh did not end within"):
-        LocalRunner().run(["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 600"], timeout=1)
+        LocalRunner().run(["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 600"], timeout=2)
     assert not running(pid_from(tmp_path / "pid"))
 
 
