@@ -14,21 +14,22 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from support.graphs import listener, pool
 from support.polling import eventually
 
-from hydria.lab.backends import HttpBackend
+from hydria.lab.backends import EchoBackend, HttpBackend
 from hydria.lab.certificates import Authority
-from hydria.lab.client import fetch
+from hydria.lab.client import Connection, fetch
 from hydria.lab.ports import HeldPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from agent.haproxy import Haproxy
+    from hydria.lab.backends import Backend
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "hydria"]
@@ -543,15 +544,15 @@ def runtime() -> Iterator[Path]:
     place.rmdir()
 
 
-def described(port: int, *backends: HttpBackend, **fields: Any) -> str:
-    """A graph with one checked listener on this port."""
+def described(port: int, *backends: Backend, protocol: str = "HTTP") -> str:
+    """A graph with one listener on this port; members of HTTP are checked."""
     monitor = {"type": "HTTP", "delay": 2, "timeout": 1, "max_retries": 1, "max_retries_down": 1, "url_path": "/health"}
     return json.dumps(
         {
             "loadbalancer": {
                 "vip_address": "192.0.2.1",
-                "listeners": [listener("web", "app", protocol_port=port, **fields)],
-                "pools": [pool("app", *backends, healthmonitor=monitor)],
+                "listeners": [listener("web", "app", protocol=protocol, protocol_port=port)],
+                "pools": [pool("app", *backends, protocol=protocol, healthmonitor=monitor if protocol == "HTTP" else None)],
             }
         }
     )
@@ -668,16 +669,19 @@ def test_run_ends_when_nobody_reads_its_lines(runtime: Path) -> None:
         assert run.process.wait(timeout=30) == 128 + signal.SIGPIPE
 
 
-def test_a_second_ctrl_c_does_not_wait_for_connections(runtime: Path) -> None:
-    with HttpBackend("one") as one, HeldPort() as port, running(given=described(port.port, one), runtime=runtime) as run:
-        run.says("Ctrl-C ends it")
-        with socket.create_connection(("127.0.0.1", port.port)) as slow:
-            slow.sendall(b"GET / HTTP/1.1\r\nHost: lab.example\r\nX-Lab-Delay: 20\r\n\r\n")
-            eventually(lambda: [request for request in one.requests if request.header("X-Lab-Delay")], "the slow request's arrival")
-            run.process.send_signal(signal.SIGINT)
-            run.says("ending;")
-            assert run.end(signal.SIGINT) == 0
-            one.refuse()
+def test_a_second_ctrl_c_does_not_wait_for_connections_and_is_a_good_end(runtime: Path) -> None:
+    with EchoBackend("one") as one, HeldPort() as port:
+        given = described(port.port, one, protocol="TCP")
+        with running(given=given, runtime=runtime) as run:
+            run.says("Ctrl-C ends it")
+            with Connection(("127.0.0.1", port.port)) as connection:
+                connection.send(b"hello\n")
+                connection.receive_line()
+                assert connection.receive_line() == b"hello\n"
+                run.process.send_signal(signal.SIGINT)
+                run.says("Ctrl-C ends them at once")
+                assert run.end(signal.SIGINT) == 0
+                assert b"Traceback" not in run.err
 
 
 def test_run_shows_a_table_on_a_terminal(runtime: Path) -> None:
