@@ -10,8 +10,3 @@ cdef class Picker:
     cdef int prepare(self, Py_ssize_t servers, str key) except -1
     cdef void hash(self, const uint8_t *addresses, size_t width, const uint16_t *ports, size_t count, uint32_t *numbers) noexcept nogil
     cdef void choose(self, const uint32_t *numbers, size_t count, int32_t *picks) noexcept nogil
-
-
-cdef uint32_t fold(const uint8_t *address, size_t width) noexcept nogil
-cdef long long number(object value, str what, long long lowest, long long highest) except? -1
-cdef bytes packed_address(object address, str what, bint optional)

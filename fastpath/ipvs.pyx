@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 from cython cimport final
 from libc.stdint cimport UINT32_MAX, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memset
 
-from fastpath.hashing cimport Picker, fold, number, packed_address
+from fastpath.arguments cimport allocate, number, packed_address
+from fastpath.arithmetic cimport fold
+from fastpath.hashing cimport Picker
 
 TABLE_SIZES = {8: 251, 9: 509, 10: 1021, 11: 2039, 12: 4093, 13: 8191, 14: 16381, 15: 32749, 16: 65521, 17: 131071}
 
@@ -52,6 +54,10 @@ cdef class Table(Picker):
     cdef int32_t *slots
     cdef uint8_t *closed  # by server: whether it takes no clients
 
+    def __cinit__(self, *arguments, **options):
+        if type(self) is Table:
+            raise TypeError("a Table is what SourceHashing and Maglev have in common: make one of them")
+
     def __dealloc__(self):
         free(self.slots)
         free(self.closed)
@@ -63,10 +69,8 @@ cdef class Table(Picker):
         self.prepare(len(listed), key)
         self.fallback = fallback
         self.size = size
-        self.slots = <int32_t *> calloc(size, sizeof(int32_t))
-        self.closed = <uint8_t *> calloc(<size_t> len(listed) + 1, 1)
-        if self.slots == NULL or self.closed == NULL:
-            raise MemoryError
+        self.slots = <int32_t *> allocate(size, sizeof(int32_t))
+        self.closed = <uint8_t *> allocate(<size_t> len(listed), 1)
         memset(self.slots, 0xFF, size * sizeof(int32_t))
         for i in range(len(listed)):
             server = listed[i]
@@ -164,12 +168,10 @@ cdef class Maglev(Table):
         """Servers take turns; in a turn, each takes its next free slots, in its own order of the table."""
         cdef size_t count = <size_t> len(newest_first), i
         cdef uint32_t filled = 0, value
-        cdef uint32_t *at = <uint32_t *> calloc(3 * count, sizeof(uint32_t))
+        cdef uint32_t *at = <uint32_t *> allocate(3 * count, sizeof(uint32_t))
         cdef uint32_t *skip = at + count
         cdef uint32_t *share = skip + count
         cdef bytes address
-        if at == NULL:
-            raise MemoryError
         try:
             for i in range(count):
                 address = newest_first[<Py_ssize_t> i][1].address

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import zlib
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -182,7 +183,7 @@ def points(servers: Sequence[Server], variant: Variant) -> list[tuple[int, int]]
 
 def closest(ring: list[tuple[int, int]], h: int) -> int:
     """The server of the point closest to `h`, the one below if both are as close."""
-    at = next((at for at, (point, _) in enumerate(ring) if point >= h), 0)
+    at = bisect_left(ring, (h, -1)) % len(ring)
     below, above = ring[at - 1], ring[at]
     return below[1] if (h - below[0]) % WORD <= (above[0] - h) % WORD else above[1]
 

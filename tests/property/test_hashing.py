@@ -11,13 +11,14 @@ from hashing_oracle import WORD, Oracle, Variant, closest, entries, number, poin
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from fastpath.hashing import Map, Ring, Server, endpoint_key, least_share, loads, moved
+from fastpath.hashing import Map, Ring, Server, endpoint_key
+from fastpath.moves import least_share, loads, moved
 
 addresses4 = st.binary(min_size=4, max_size=4)
 # Runs of zeros are what the text of an IPv6 address turns on.
 words = st.one_of(st.just(b"\0\0"), st.sampled_from([b"\0\1", b"\xff\xff", b"\0\x10", b"\x20\x01"]), st.binary(min_size=2, max_size=2))
 addresses16 = st.lists(words, min_size=8, max_size=8).map(b"".join)
-weights = st.one_of(st.integers(0, 4), st.integers(0, 4), st.sampled_from([16, 100, 255, 256]))
+weights = st.one_of(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), st.sampled_from([16, 100, 256]))
 servers = st.builds(
     Server,
     # Few ids, and some that are equal to others modulo 2^20, make equal points.
@@ -50,6 +51,7 @@ def model(members: list[Server], variant: Variant) -> Map | Ring:
     return Map(members, **options)
 
 
+@settings(deadline=None)  # the oracle takes its time over rings of thousands of points
 @given(st.lists(servers, max_size=7), variants, st.lists(st.tuples(addresses4, ports)), st.lists(st.tuples(addresses16, ports)))
 def test_every_client_gets_the_server_that_the_oracle_says(
     members: list[Server], variant: Variant, clients4: list[tuple[bytes, int]], clients16: list[tuple[bytes, int]]
@@ -63,6 +65,7 @@ def test_every_client_gets_the_server_that_the_oracle_says(
         assert picks == array("i", expected)
 
 
+@settings(deadline=None)  # the oracle takes its time over rings of thousands of points
 @given(st.lists(servers, max_size=5), variants, st.lists(st.binary(max_size=60)))
 def test_every_key_gets_the_server_that_the_oracle_says(members: list[Server], variant: Variant, keys: list[bytes]) -> None:
     oracle, picker = Oracle(members, variant), model(members, variant)
@@ -71,6 +74,7 @@ def test_every_key_gets_the_server_that_the_oracle_says(members: list[Server], v
     assert picker.pick_keys(keys) == array("i", expected)
 
 
+@settings(deadline=None)  # the oracle takes its time over rings of thousands of points
 @given(st.lists(servers, min_size=1, max_size=4), st.sampled_from(["x4096", "rehash"]))
 @example([Server(id=1), Server(id=1 + 2**20), Server(id=1, weight=2)], "x4096")
 @example([Server(id=1)], "x4096")
@@ -79,7 +83,7 @@ def test_borders_between_points_lie_where_they_should(members: list[Server], id_
     ring = points(members, variant)
     assume(ring)
     picker = model(members, variant)
-    chosen = sorted({0, WORD - 1} | {point for point, _ in ring[:150]} | {point for point, _ in ring[-150:]})
+    chosen = sorted({0, WORD - 1} | {point for point, _ in ring[:60]} | {point for point, _ in ring[-60:]})
     numbers = []
     for low, high in zip(chosen, [*chosen[1:], chosen[0] + WORD], strict=True):
         middle = (low + high) // 2
@@ -88,6 +92,7 @@ def test_borders_between_points_lie_where_they_should(members: list[Server], id_
     assert picker.pick_many(b"".join(n.to_bytes(4) for n in numbers)) == array("i", expected)
 
 
+@settings(deadline=None)  # the oracle takes its time over rings of thousands of points
 @given(st.lists(servers, max_size=12), st.booleans())
 def test_a_map_is_filled_entry_by_entry_as_the_oracle_fills_it(members: list[Server], allbackups: bool) -> None:
     variant = Variant(consistent=False, allbackups=allbackups)
@@ -108,7 +113,7 @@ def test_the_map_of_a_large_pool_is_filled_as_the_oracle_fills_it() -> None:
 anything = st.one_of(st.integers(-3, 2**33), st.none(), st.text(max_size=3), st.floats(), st.just("addr"))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(servers, min_size=1, max_size=3), variants, st.sampled_from(["id", "weight", "port"]), anything, st.integers(0, 2))
 def test_a_wrong_number_is_the_same_error_as_the_oracles(members: list[Server], variant: Variant, field: str, value: Any, at: int) -> None:
     assume(at < len(members))
