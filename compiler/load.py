@@ -143,6 +143,8 @@ class _Walk:
         except (msgspec.ValidationError, TypeError):
             code = "wrong-type" if _type_differs(hint, value) else "invalid-value"
             hints = did_you_mean(value.upper(), _literals(hint)) if isinstance(value, str) else None
+            if code == "wrong-type" and str in _alternatives(hint) and not isinstance(value, list | dict):
+                hints = "in YAML, a text that looks like a number or a truth value (off, 1.0) is written in quotes"
             self._report(ref, path, code, f"{_shown(value)} given; allowed: {_allowed(hint)}", hints)
         return value
 

@@ -33,7 +33,7 @@ _HEADERS = {
 
 
 def lower_backend(
-    pool: Pool, listener: Listener, target: Target, files: Files, *, peers: Word, previous: Mapping[str, int] | None
+    pool: Pool, listener: Listener, target: Target, files: Files, *, vip: str, peers: Word, previous: Mapping[str, int] | None
 ) -> ir.Backend:
     """The backend through which this listener reaches the pool."""
     http = listener.protocol in ("HTTP", "TERMINATED_HTTPS") or pool.protocol == "HTTP"
@@ -52,7 +52,9 @@ def lower_backend(
         cookie_key=quoting.keyword(pool.id) if cookie else None,
         forward_for=forward_for,
         headers=headers,
-        check=_check(pool.healthmonitor, pool, target) if pool.healthmonitor is not None and pool.healthmonitor.admin_state_up else None,
+        check=_check(pool.healthmonitor, pool, target, vip)
+        if pool.healthmonitor is not None and pool.healthmonitor.admin_state_up
+        else None,
         proxy_protocol=_proxy_protocol(pool, listener),
         tls=_tls(pool, files),
         all_backups=any(member.backup for member in pool.members),
@@ -90,7 +92,7 @@ def _headers(listener: Listener) -> tuple[bool, tuple[tuple[Word, Word], ...]]:
     return "X-Forwarded-For" in wanted, pairs
 
 
-def _check(monitor: HealthMonitor, pool: Pool, target: Target) -> ir.Check:
+def _check(monitor: HealthMonitor, pool: Pool, target: Target, vip: str) -> ir.Check:
     return ir.Check(
         node=monitor,
         interval=monitor.delay,
@@ -99,18 +101,21 @@ def _check(monitor: HealthMonitor, pool: Pool, target: Target) -> ir.Check:
         fall=monitor.max_retries_down,
         # A pool that encrypts is checked through its own TLS, with its own verification.
         tls=monitor.type in ("HTTPS", "TLS-HELLO") and not pool.tls_enabled,
-        http=_http_check(monitor) if monitor.type in ("HTTP", "HTTPS") else None,
+        http=_http_check(monitor, vip) if monitor.type in ("HTTP", "HTTPS") else None,
         command=quoting.word(target.check_command) if monitor.type == "PING" else None,
     )
 
 
-def _http_check(monitor: HealthMonitor) -> ir.HttpCheck:
+def _http_check(monitor: HealthMonitor, vip: str) -> ir.HttpCheck:
+    """The request. HTTP/1.1 has a Host whether a name is given or not (RFC 9112 3.2): without one, the VIP, as a client without a name has it."""
+    version = str(monitor.http_version or "1.0")
+    host = monitor.domain_name or (quoting.host(vip) if version == "1.1" else None)
     codes = expected_codes(str(monitor.expected_codes if monitor.expected_codes is not None else 200)) or []
     return ir.HttpCheck(
         method=quoting.keyword(monitor.http_method or "GET"),
         uri=quoting.word(monitor.url_path or "/"),
-        version=quoting.word(f"HTTP/{monitor.http_version or '1.0'}"),
-        host=quoting.log_format(monitor.domain_name) if monitor.domain_name else None,
+        version=quoting.word(f"HTTP/{version}"),
+        host=quoting.log_format(host) if host else None,
         expected=quoting.word(",".join(f"{low}" if low == high else f"{low}-{high}" for low, high in codes)),
     )
 
