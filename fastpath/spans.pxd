@@ -33,8 +33,6 @@ cdef inline size_t add_span(Span *spans, size_t used, uint32_t last, uint64_t po
     if used and spans[used - 1].server == server:
         spans[used - 1].last = last
         return used
-    if used and spans[used - 1].last == last:
-        return used
     spans[used].last = last
     spans[used].server = server
     return used + 1
@@ -53,7 +51,8 @@ cdef inline size_t lay_out(const uint64_t *points, size_t count, Span *spans) no
         here = points[i] >> 32
         if i + 1 < count:
             there = points[i + 1] >> 32
-            # The number of an equal point belongs to the first of them, what is above it to the last, nothing to those between.
+            # The number of equal points belongs to the first of them, what is above it to the last, nothing to those between: a search
+            # for the first span that ends there or later does not come to theirs.
             middle = here if there == here else (here + there) // 2
         else:
             middle = min(round_trip, <uint64_t> UINT32_MAX)
