@@ -18,16 +18,30 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from cryptography import x509
 
 from hydria.lab.ports import HeldPort, sharing_socket
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _KEPT_REQUESTS = 2000
 _LONGEST_LINE = 65536
 _V1 = b"PROXY "
 _V2 = b"\r\n\r\n\0\r\nQUIT\n"
+_PP2_SSL, _PP2_SSL_VERSION, _PP2_SSL_CN = 0x20, 0x21, 0x22
+
+
+@dataclass(frozen=True)
+class ProxyTls:
+    """What a PROXY header of version 2 said of the client's TLS (its specification, 2.2.6): `verified` that the client's certificate is good."""
+
+    version: str | None
+    client_certificate: bool
+    verified: bool
+    common_name: str | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,7 @@ class ProxyHeader:
     source_port: int = 0
     destination: str = ""
     destination_port: int = 0
+    tls: ProxyTls | None = None
 
 
 @dataclass(frozen=True)
@@ -213,8 +228,8 @@ class HttpBackend(Backend):
     """Answers every HTTP/1 request with JSON: the server's name and the `Request` as it arrived. Keeps the last requests in `requests`.
 
     `statuses` maps a path (without query) to the code it is answered with, 200 where it has none: `statuses["/health"] = 503` fails a
-    health check. A request may ask: `X-Lab-Status: 404` for a code, `X-Lab-Set-Cookie: a=b` for a cookie, `X-Lab-Delay: 0.5` for a
-    pause in seconds before the answer. HAProxy itself adds none of these.
+    health check. A request may ask: `X-Lab-Status: 404` for a code, `X-Lab-Set-Cookie: a=b` for a cookie, `X-Lab-Header: A: b` for a
+    header, `X-Lab-Delay: 0.5` for a pause in seconds before the answer. HAProxy itself adds none of these.
     """
 
     def __init__(self, name: str, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
@@ -242,6 +257,8 @@ class HttpBackend(Backend):
         ]
         if cookie := request.header("X-Lab-Set-Cookie"):
             lines.append(f"Set-Cookie: {cookie}")
+        if header := request.header("X-Lab-Header"):
+            lines.append(header)
         keep = request.version == "HTTP/1.1" and (request.header("Connection") or "").lower() != "close"
         if not keep:
             lines.append("Connection: close")
@@ -338,10 +355,25 @@ def _read_proxy_header(connection: socket.socket) -> ProxyHeader | None:
             return ProxyHeader(2)
         kind, size = (socket.AF_INET, 4) if family >> 4 == 1 else (socket.AF_INET6, 16)
         source_port, destination_port = struct.unpack("!HH", rest[2 * size : 2 * size + 4])
+        tls = next((_proxy_tls(value) for kind_of, value in _vectors(rest[2 * size + 4 :]) if kind_of == _PP2_SSL), None)
         return ProxyHeader(
-            2, socket.inet_ntop(kind, rest[:size]), source_port, socket.inet_ntop(kind, rest[size : 2 * size]), destination_port
+            2, socket.inet_ntop(kind, rest[:size]), source_port, socket.inet_ntop(kind, rest[size : 2 * size]), destination_port, tls
         )
     return None
+
+
+def _vectors(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Types and values of what follows the addresses."""
+    while data:
+        kind, length = struct.unpack("!BH", data[:3])
+        yield kind, data[3 : 3 + length]
+        data = data[3 + length :]
+
+
+def _proxy_tls(data: bytes) -> ProxyTls:
+    flags, verify = struct.unpack("!BI", data[:5])
+    told = {kind: value.decode() for kind, value in _vectors(data[5:])}
+    return ProxyTls(told.get(_PP2_SSL_VERSION), bool(flags & 0x06), bool(flags & 0x06) and verify == 0, told.get(_PP2_SSL_CN))
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

@@ -103,17 +103,20 @@ class Authority:
         """The authority's own certificate."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def server(self, *names: str, common_name: str | None = None) -> Certificate:
-        """A server's certificate for these host names (wildcards allowed) and IP addresses; its CN is the first, unless another is given."""
-        return self._issue(common_name or names[0], names, ExtendedKeyUsageOID.SERVER_AUTH)
+    def server(self, *names: str, common_name: str | None = None, issued: dt.datetime | None = None) -> Certificate:
+        """A server's certificate for these host names (wildcards allowed) and IP addresses; its CN is the first, unless another is given.
 
-    def client(self, common_name: str, *, organisation: str = _ORGANISATION) -> Certificate:
-        """A client's certificate."""
-        return self._issue(common_name, (), ExtendedKeyUsageOID.CLIENT_AUTH, organisation)
+        It is good for some days from `issued` on, which is now unless something else is said.
+        """
+        return self._issue(common_name or names[0], names, ExtendedKeyUsageOID.SERVER_AUTH, issued=issued)
 
-    def crl(self, *revoked: Certificate) -> bytes:
-        """The authority's revocation list, PEM, with these certificates in it."""
-        now = dt.datetime.now(dt.UTC)
+    def client(self, common_name: str, *, organisation: str = _ORGANISATION, issued: dt.datetime | None = None) -> Certificate:
+        """A client's certificate, good as a server's is."""
+        return self._issue(common_name, (), ExtendedKeyUsageOID.CLIENT_AUTH, organisation, issued)
+
+    def crl(self, *revoked: Certificate, issued: dt.datetime | None = None) -> bytes:
+        """The authority's revocation list, PEM, with these certificates in it; good as long as a certificate of that day."""
+        now = issued or dt.datetime.now(dt.UTC)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.certificate.subject)
         builder = builder.last_update(now - dt.timedelta(hours=1)).next_update(now + dt.timedelta(days=_VALID_DAYS))
         for certificate in revoked:
@@ -136,10 +139,15 @@ class Authority:
         return context
 
     def _issue(
-        self, common_name: str, names: Iterable[str], usage: x509.ObjectIdentifier, organisation: str = _ORGANISATION
+        self,
+        common_name: str,
+        names: Iterable[str],
+        usage: x509.ObjectIdentifier,
+        organisation: str = _ORGANISATION,
+        issued: dt.datetime | None = None,
     ) -> Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(common_name, organisation), self.certificate.subject, key.public_key())
+        builder = _builder(_name(common_name, organisation), self.certificate.subject, key.public_key(), issued)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
@@ -152,8 +160,10 @@ def _name(common_name: str, organisation: str = _ORGANISATION) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation), x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, issued: dt.datetime | None = None
+) -> x509.CertificateBuilder:
+    now = issued or dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

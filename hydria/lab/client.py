@@ -80,12 +80,14 @@ class Connection:
             self.certificate: bytes | None = None
             self.alpn: str | None = None
             self.tls_version: str | None = None
+            self.cipher: str | None = None
             if tls is not None:
                 secured = tls.wrap_socket(plain, server_hostname=server_name)
                 self._socket = secured
                 self.certificate = secured.getpeercert(binary_form=True)
                 self.alpn = secured.selected_alpn_protocol()
                 self.tls_version = secured.version()
+                self.cipher = (secured.cipher() or (None,))[0]
         except BaseException:
             self._socket.close()
             plain.close()

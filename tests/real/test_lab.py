@@ -72,7 +72,17 @@ def test_a_backend_keeps_a_connection_and_reads_chunks() -> None:
 def test_a_proxy_header_is_understood(header: bytes, expected: tuple[int, str, int, str, int]) -> None:
     with HttpBackend("one") as backend, Connection((backend.address, backend.port)) as connection:
         proxy = connection.exchange(header + request_bytes()).json()["arrival"]["proxy"]
-        assert tuple(proxy.values()) == expected
+        assert tuple(proxy.values()) == (*expected, None)
+
+
+def test_a_proxy_header_tells_of_the_clients_tls() -> None:
+    version, name = b"\x21\0\x07TLSv1.3", b"\x22\0\x03ann"
+    tls = b"\x07\0\0\0\0" + version + name
+    rest = b"\xc0\0\2\1\xc0\0\2\2\3\xe8\0\x50\x04\0\x01x\x20" + len(tls).to_bytes(2) + tls
+    with HttpBackend("one") as backend, Connection((backend.address, backend.port)) as connection:
+        header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + len(rest).to_bytes(2) + rest
+        proxy = connection.exchange(header + request_bytes()).json()["arrival"]["proxy"]
+        assert proxy["tls"] == {"version": "TLSv1.3", "client_certificate": True, "verified": True, "common_name": "ann"}
 
 
 def test_tls_tells_names_and_certificates() -> None:
