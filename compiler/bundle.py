@@ -73,6 +73,10 @@ class SourceMap:
             return None
         return self._origin(*self._origins[numbers[line - 1]])
 
+    def owner(self, path: str) -> Origin | None:
+        """The origin of a file that was made as a whole for one object; None for one whose lines have their own."""
+        return self._origin(*self._owners[path]) if path in self._owners and path not in self._lines else None
+
     def lines_of(self, object_id: str) -> Iterator[tuple[str, int, Origin]]:
         """Every (file, line, origin) that the object with this id caused, in the order of the files."""
         for path, numbers in sorted(self._lines.items()):

@@ -209,10 +209,10 @@ def _place(event: Any) -> Place:
     return Place(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def locate(data: bytes, paths: Iterable[str]) -> dict[str, Place]:
+def locate(data: bytes, paths: Iterable[str], *, exact: bool = False) -> dict[str, Place]:
     """Where in the text each of `paths` (`loadbalancer.listeners[0].name`) stands: a field's key, an item's start.
 
-    A path that is not in the text is given the place of its nearest ancestor that is. Costs a second reading of the text.
+    A path that is not in the text is given the place of its nearest ancestor that is, or, if it is to be `exact`, none. Costs a second reading of the text.
     """
     wanted = set(paths)
     for path in paths:
@@ -226,6 +226,8 @@ def locate(data: bytes, paths: Iterable[str]) -> dict[str, Place]:
                 found.setdefault(path, place)
     except yaml.YAMLError:
         pass  # text that does not parse has its own problem, with its own place; what was found before it still holds
+    if exact:
+        return {path: found[path] for path in paths if path in found}
     return {path: found[near] for path in paths if (near := _nearest(path, found)) is not None}
 
 

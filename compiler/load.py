@@ -7,6 +7,7 @@ YAML) is walked field by field.
 from __future__ import annotations
 
 import types
+from collections.abc import Collection
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -52,19 +53,26 @@ def _member_ids_are_uuids(graph: LoadBalancer) -> bool:
 
 def with_places(data: str | bytes, problems: list[Problem] | tuple[Problem, ...]) -> list[Problem]:
     """The same problems, each with the line and column of its path in the text where that is known."""
-    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    missing = {problem.path for problem in problems if problem.line is None and problem.path}
-    if not missing:
-        return list(problems)
-    # The inside of a load balancer may be given alone; its paths are then told with the name that it would have.
-    prefix = "" if any(path == "loadbalancer" for path in documents.locate(raw, ["loadbalancer"])) else "loadbalancer."
-    places = documents.locate(raw, [path.removeprefix(prefix) for path in missing])
+    found = places(data, {problem.path for problem in problems if problem.line is None and problem.path})
     return [
         msgspec.structs.replace(problem, line=place.line, column=place.column)
-        if problem.line is None and (place := places.get(problem.path.removeprefix(prefix)))
+        if problem.line is None and (place := found.get(problem.path))
         else problem
         for problem in problems
     ]
+
+
+def places(data: str | bytes, paths: Collection[str], *, exact: bool = False) -> dict[str, documents.Place]:
+    """Where in the text of a graph each path (`loadbalancer.listeners[0].name`) stands; what is not given, where its object does, or,
+    if it is to be `exact`, nowhere.
+    """
+    if not paths:
+        return {}
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    # The inside of a load balancer may be given alone; its paths are then told with the name that it would have.
+    prefix = "" if any(path == "loadbalancer" for path in documents.locate(raw, ["loadbalancer"])) else "loadbalancer."
+    found = documents.locate(raw, [path.removeprefix(prefix) for path in paths], exact=exact)
+    return {path: place for path in paths if (place := found.get(path.removeprefix(prefix)))}
 
 
 def _convert(document: Any, data: bytes) -> LoadBalancer:

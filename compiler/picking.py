@@ -71,7 +71,6 @@ def pick(pool: Pool, listener: Listener, client: Client, target: Target, *, down
 
 def _haproxy(pool: Pool, target: Target, down: Collection[str]) -> list[hashing.Picker]:
     """What HAProxy may have: one picker, or one for each way that its consistent hash may be made, where the version leaves that open."""
-    columns = servers(pool, None)
     made = servers(pool, None)
     listed = [
         hashing.Server(identifier, weight, member.backup, member.admin_state_up and member.id not in down)

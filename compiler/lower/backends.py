@@ -12,6 +12,7 @@ from compiler.lower.files import Files
 from compiler.lower.frontends import backend_name
 from compiler.quoting import Word
 from compiler.target import Target
+from compiler.weights import ring_factor
 
 _BALANCE = {
     "ROUND_ROBIN": "roundrobin",
@@ -145,13 +146,21 @@ def servers(pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
         names=quoting.keywords(names),
         endpoints=quoting.endpoints((member.address, member.protocol_port) for member in members),
         ids=list(server_ids(names, previous).values()),
-        weights=[member.weight for member in members],
+        weights=_weights(pool),
         unusual={
             place: _unusual(member)
             for place, member in enumerate(members)
             if member.backup or not member.admin_state_up or member.monitor_address is not None or member.monitor_port is not None
         },
     )
+
+
+def _weights(pool: Pool) -> list[int]:
+    weights = [member.weight for member in pool.members]
+    if pool.lb_algorithm in ("SOURCE_IP", "SOURCE_IP_PORT") and pool.hash == "consistent":
+        factor = ring_factor(weights)
+        return [weight * factor for weight in weights]
+    return weights
 
 
 def _unusual(member: Member) -> ir.Unusual:
