@@ -60,7 +60,9 @@ class Serving:
             "name": "lb",
             "vip_address": VIPS[0],
             "additional_vips": [{"ip_address": VIPS[1]}],
-            "listeners": [{"protocol_port": self._ports[part["name"]].port, **part} for part in listeners],
+            "listeners": [
+                part if "protocol_port" in part else {**part, "protocol_port": self._ports[part["name"]].port} for part in listeners
+            ],
             "pools": list(pools),
             **fields,
         }
