@@ -58,6 +58,7 @@ ANSWERS: dict[str, list[tuple[str, str, dict[str, str], str]]] = {
         ("web", "/", {"Cookie": "beta=on"}, "beta-1"),
         ("web", "/my/cart", {"Cookie": "beta=on"}, "page-1"),
     ],
+    "prometheus.yaml": [("metrics", "/metrics", {}, "200"), ("metrics", "/", {}, "404")],
     "references.yaml": [
         ("web", "/cat.png", {}, "picture-1"),
         ("web", "/articles/1", {}, "article-1"),
