@@ -22,6 +22,7 @@ demo: .venv/.runtime ## compile an example, run it with real traffic and judge e
 test: .venv/.development ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow'
 
+test-slow: DEBIAN += user-mode-linux ipvsadm
 test-slow: .venv/.development ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow
 
@@ -30,12 +31,9 @@ lint: .venv/.development ## style, format and types; any remark is an error
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/.development ## measure what benchmarks/ measures
-ifneq ($(wildcard benchmarks/__main__.py),)
-	@$(BIN)/python -m benchmarks
-else
-	@echo 'There are no benchmarks yet.'
-endif
+bench: .venv/.development ## measure what benchmarks/ measures; build/benchmarks.json has it, too
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks --json build/benchmarks.json
 
 docs: .venv/.runtime ## make the pages of docs/ that follow from the code
 	@$(BIN)/python -m docs.generate

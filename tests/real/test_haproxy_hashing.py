@@ -1,6 +1,6 @@
 """`fastpath.hashing` against the HAProxy that is installed: which server does each client get, while servers come, go, drain and change weight?
 
-Twenty thousand clients of both families for each HAProxy, given through the PROXY protocol. Each is a connection to a UNIX socket; the servers
+Sixty thousand clients of both families for each HAProxy, given through the PROXY protocol. Each is a connection to a UNIX socket; the servers
 are one frontend of the same process, and the answer tells which server had been chosen.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.haproxy import Haproxy
 
 #: Clients of each family, for each pool in each stage.
-CLIENTS = 500
+CLIENTS = 1000
 
 #: Connections that wait for their answer at a time: few enough for anybody's limit of open files.
 AT_ONCE = 100
