@@ -6,15 +6,17 @@ YAML) is walked field by field.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from compiler import documents, identity
 from compiler.errors import ProblemError
-from compiler.graph import TYPE_NAMES, LoadBalancer, Node
+from compiler.graph import TYPE_NAMES, LoadBalancer, Member, Node
 from compiler.problems import ObjectRef, Problem, did_you_mean
 
 
@@ -39,6 +41,8 @@ def load(text: str | bytes) -> LoadBalancer:
     return identity.complete(_convert(documents.parse(data), data))
 
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_NO_ID = "00000000-0000-0000-0000-000000000000"
 _SHAPE = "x" * 8 + "-xxxx" * 3 + "-" + "x" * 12
 _TO_SHAPE = {ord(digit): "x" for digit in "0123456789abcdefABCDEF"} | {ord("x"): None}
 
@@ -81,13 +85,16 @@ def _convert(document: Any, data: bytes) -> LoadBalancer:
         others = sorted(str(key) for key in document if key != "loadbalancer")
     else:
         raw, others = document, []
-    if not isinstance(raw, dict) or not (set(raw) & set(_field_types(LoadBalancer))):
+    if not isinstance(raw, dict) or not (set(raw) & set(_fields(LoadBalancer))):
         message = f"{_shown(document)} given; a mapping `loadbalancer: {{vip_address: …, listeners: […]}}` is needed"
         raise ProblemError([Problem(code="not-a-load-balancer", message=message, line=1, column=1)])
     walk = _Walk()
     for other in others:
         walk.unknown(None, other, other, ["loadbalancer"])
-    cleaned = walk.struct(LoadBalancer, raw, "loadbalancer")
+    try:
+        cleaned = walk.struct(LoadBalancer, raw, "loadbalancer")
+    except ProblemError as error:
+        raise ProblemError(with_places(data, error.problems)) from None
     if walk.problems:
         raise ProblemError(with_places(data, walk.problems))
     try:
@@ -96,15 +103,27 @@ def _convert(document: Any, data: bytes) -> LoadBalancer:
         raise ProblemError([Problem(path="loadbalancer", code="wrong-type", message=str(error))]) from error
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
+class _Field(msgspec.Struct, frozen=True):
+    """What the walk must know of a field. `holder` is a struct with this field alone: converting into that is fast, its type being known."""
+
+    hint: Any
+    holder: type[msgspec.Struct]
+    nullable: bool
 
 
-def _field_types(struct: type) -> dict[str, Any]:
-    if struct not in _HINTS:
-        _HINTS[struct] = get_type_hints(struct, include_extras=True)
-        if issubclass(struct, Node):
-            _HINTS[struct]["id"] = get_type_hints(Node, include_extras=True)["id"]
-    return _HINTS[struct]
+@lru_cache(maxsize=64)
+def _fields(struct: type) -> dict[str, _Field]:
+    hints = get_type_hints(struct, include_extras=True)
+    if issubclass(struct, Node):
+        hints["id"] = get_type_hints(Node, include_extras=True)["id"]
+    return {
+        name: _Field(hint, msgspec.defstruct("_Holder", [("value", hint)]), type(None) in get_args(hint) or hint is Any)
+        for name, hint in hints.items()
+    }
+
+
+#: Problems that are told of one input; beyond, a person mends these first.
+_MOST_PROBLEMS = 1000
 
 
 class _Walk:
@@ -121,33 +140,43 @@ class _Walk:
             self._report(parent, path, "wrong-type", f"{_shown(raw)} given; a mapping of fields is needed")
             return raw
         ref = _reference(struct, raw) or parent
-        hints = _field_types(struct)
+        fields = _fields(struct)
         cleaned: dict[str, Any] = {}
         for key, value in raw.items():
-            if key not in hints:
-                self.unknown(ref, f"{path}.{key}", str(key), list(hints))
-                continue
-            if value is None and type(None) not in get_args(hints[key]) and hints[key] is not Any:
-                continue  # null: as if it were not given
-            cleaned[key] = self._value(hints[key], value, f"{path}.{key}", ref)
-        for field in msgspec.structs.fields(struct):
-            if field.required and field.name not in cleaned:
-                self._report(ref, f"{path}.{field.name}", "missing-field", f"{field.name} is needed: {_allowed(hints[field.name])}")
+            field = fields.get(key)
+            if field is None:
+                self.unknown(ref, f"{path}.{key}", str(key), list(fields))
+            elif value is not None or field.nullable:  # else null: as if it were not given
+                cleaned[key] = self._value(field.hint, value, f"{path}.{key}", ref, field.holder)
+        for required in msgspec.structs.fields(struct):
+            if required.required and required.name not in cleaned:
+                allowed = _allowed(fields[required.name].hint)
+                self._report(ref, f"{path}.{required.name}", "missing-field", f"{required.name} is needed: {allowed}")
         return cleaned
 
-    def _value(self, hint: Any, value: Any, path: str, ref: ObjectRef | None) -> Any:
+    def _items(self, struct: type[msgspec.Struct], items: list[Any], path: str) -> list[Any]:
+        """Most items are right, and that is seen at once; only the others are walked."""
+        cleaned = []
+        for number, item in enumerate(items):
+            cleaned.append(item if _is_right(struct, item) else self.struct(struct, item, f"{path}[{number}]"))
+            if len(self.problems) > _MOST_PROBLEMS:
+                message = f"more than {_MOST_PROBLEMS} problems; mend these first"
+                raise ProblemError([*self.problems, Problem(path=path, code="too-many-problems", message=message)])
+        return cleaned
+
+    def _value(self, hint: Any, value: Any, path: str, ref: ObjectRef | None, holder: type[msgspec.Struct] | None = None) -> Any:
         inner = _struct_in(hint)
         if inner is not None:
             if _is_sequence(hint):
                 if not isinstance(value, list):
                     self._report(ref, path, "wrong-type", f"{_shown(value)} given; a list is needed")
                     return value
-                return [self.struct(inner, item, f"{path}[{n}]", ref) for n, item in enumerate(value)]
+                return self._items(inner, value, path)
             return None if value is None else self.struct(inner, value, path, ref)
         if _is_sequence(hint) and isinstance(value, list):
             return [self._value(_item(hint), item, f"{path}[{n}]", ref) for n, item in enumerate(value)]
         try:
-            msgspec.convert(value, hint)
+            msgspec.convert({"value": value}, holder or msgspec.defstruct("_Holder", [("value", hint)]))
         except (msgspec.ValidationError, TypeError):
             code = "wrong-type" if _type_differs(hint, value) else "invalid-value"
             hints = did_you_mean(value.upper(), _literals(hint)) if isinstance(value, str) else None
@@ -158,6 +187,14 @@ class _Walk:
 
     def _report(self, ref: ObjectRef | None, path: str, code: str, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(object=ref, path=path, code=code, message=message, hint=hint))
+
+
+def _is_right(struct: type[msgspec.Struct], item: Any) -> bool:
+    try:
+        msgspec.convert(item, struct)
+    except msgspec.ValidationError:
+        return False
+    return struct is not Member or _UUID.fullmatch(item.get("id") or _NO_ID) is not None
 
 
 def _reference(struct: type, raw: dict[Any, Any]) -> ObjectRef | None:

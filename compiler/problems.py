@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,6 +40,7 @@ CODES: dict[str, str] = {
     # -- while loading
     "syntax": "The input is not JSON or YAML.",
     "too-large": "The input is larger, deeper or more repetitive (YAML aliases) than a load balancer can be.",
+    "too-many-problems": "So much is wrong that the rest is not told.",
     "not-a-load-balancer": "The document does not hold a load balancer: neither `loadbalancer: {…}` nor its fields.",
     "unknown-field": "The field is not one of the Octavia API's or Hydria's.",
     "duplicate-field": "The same field is given twice in one object.",
@@ -113,5 +115,10 @@ def has_errors(problems: Iterable[Problem]) -> bool:
 
 def did_you_mean(given: str, known: Iterable[str]) -> str | None:
     """A hint that names the known word nearest to `given`, or None where none is near."""
-    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return _nearest(given[:100], tuple(known))
+
+
+@lru_cache(maxsize=256)  # the same mistake is often made in every member
+def _nearest(given: str, known: tuple[str, ...]) -> str | None:
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
