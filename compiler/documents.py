@@ -215,8 +215,11 @@ def _place(event: Any) -> Place:
 def locate(data: bytes, paths: Iterable[str], *, exact: bool = False) -> dict[str, Place]:
     """Where in the text each of `paths` (`loadbalancer.listeners[0].name`) stands: a field's key, an item's start.
 
-    A path that is not in the text is given the place of its nearest ancestor that is, or, if it is to be `exact`, none. Costs a second reading of the text.
+    A path that is not in the text is given the place of its nearest ancestor that is, or, if it is to be `exact`, none. Costs a second
+    reading of the text, so that a text above PLACES_LIMIT has no places.
     """
+    if len(data) > PLACES_LIMIT:
+        return {}
     wanted = set(paths)
     for path in paths:
         while path := _parent(path):

@@ -66,7 +66,6 @@ CODES: dict[str, str] = {
     "too-many": "More of something than HAProxy takes in one place.",
     "monitor-timing": "The monitor's timeout must be smaller than its delay.",
     "unsupported-by-target": "The HAProxy or keepalived of the target lacks what this needs.",
-    "not-yet": "Hydria does not do this yet.",
     "invalid-target": "The target is not usable.",
     # -- TLS
     "unknown-secret": "The reference names no secret that was given.",

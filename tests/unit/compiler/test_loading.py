@@ -317,6 +317,17 @@ loadbalancer:
     def test_a_merge_of_what_is_no_mapping(self, value: str) -> None:
         assert [problem.code for problem in refused(f"vip_address: 192.0.2.1\n<<: {value}\n")] == ["syntax"]
 
+    def test_of_very_many_problems_the_first_are_told(self) -> None:
+        members = ["{address: 192.0.2.1, protocol_port: 0}"] * 5000
+        problems = refused(f"vip_address: 192.0.2.1\npools: [{{protocol: HTTP, members: [{', '.join(members)}]}}]")
+        assert {problem.code for problem in problems[:-1]} == {"invalid-value"}
+        assert (problems[-1].code, problems[-1].path) == ("too-many-problems", "loadbalancer.pools[0].members")
+        assert 1000 < len(problems) < 1010
+
+    @pytest.mark.parametrize("data", [b"a: b\n" * 20_000_000, b'{"a": "' + b"x" * 100_000_000], ids=["YAML", "JSON"])
+    def test_a_hundred_megabytes_are_refused(self, data: bytes) -> None:
+        assert [problem.code for problem in refused(data)] in (["too-large"], ["syntax"])
+
     def test_a_field_given_twice_in_yaml(self) -> None:
         assert_told(f"vip_address: 192.0.2.1\nname: a\n{MARK}name: b\n", ("", "duplicate-field"))
 
