@@ -13,6 +13,7 @@ Rules of this package:
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -23,14 +24,22 @@ import click
 
 from hydria.cli.output import Output
 
-#: verb → what it does, in a line. Each is the function of the same name in the module of the same name.
+#: verb → what it does, in a line. Each is the function of the same name in the module of the same name (`import_` in `import_`).
 VERBS = {
     "check": "Say what is wrong with a load-balancer graph, HAProxy's own complaints included.",
+    "completion": "Print what makes a shell complete this command.",
+    "explain": "Say which object caused a rendered line, and which lines an object caused.",
+    "import": "Join what `openstack loadbalancer …` and the Octavia API print into one graph.",
     "render": "Turn a load-balancer graph into configuration files.",
     "run": "Run HAProxy with a load-balancer graph on this machine, and watch its traffic.",
+    "schema": "Print the JSON Schema of a load-balancer graph.",
+    "where": "Say where a client's request goes: which listener, policy, pool and member, and why.",
 }
 
 FINE, PROBLEMS, USAGE, SYSTEM = 0, 1, 2, 3
+
+#: The environment variable by which a shell asks for completions: click's own way.
+COMPLETION = "_HYDRIA_COMPLETE"
 
 
 class _Verbs(click.Group):
@@ -42,7 +51,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in VERBS:
             ctx.fail(f"there is no verb {cmd_name!r}; there are {', '.join(VERBS)}")
-        command: click.Command = getattr(importlib.import_module(f"hydria.cli.{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"hydria.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
@@ -74,6 +84,10 @@ def main() -> NoReturn:
     """The command: runs the verb that the arguments name and exits as the rules above say."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
+    if COMPLETION in os.environ:  # a shell wants to know how a line goes on
+        from click.shell_completion import shell_complete  # noqa: PLC0415 - needed only then
+
+        sys.exit(shell_complete(hydria, {}, "hydria", COMPLETION, os.environ[COMPLETION]))
     sys.exit(_run(sys.argv[1:], Output()))
 
 

@@ -137,6 +137,11 @@ def placed(source: Source, problems: tuple[Problem, ...] | list[Problem]) -> lis
     return sort(compiler.locate(source.text, problems))
 
 
+def read_graph(value: str, context: click.Context) -> Source:
+    """The graph that an argument names, as `graph_argument` does, for verbs whose argument may be something else too."""
+    return _GraphType().convert(value, None, context)
+
+
 class _GraphType(click.ParamType[Source]):
     name = "graph"
 

@@ -11,6 +11,7 @@ import click
 from agent import bundle_directory
 from agent.errors import ConflictError
 from compiler.bundle import HAPROXY_CFG
+from compiler.line_map import with_line_map
 from hydria.cli import FINE, PROBLEMS, inputs
 from hydria.cli.output import Output, verdict
 
@@ -67,7 +68,7 @@ def render(
 
 def _write(bundle: Bundle, directory: Path) -> None:
     try:
-        bundle_directory.replace(bundle, directory)
+        bundle_directory.replace(with_line_map(bundle), directory)
     except ConflictError as error:
         raise click.BadParameter(str(error), param_hint="-o") from error
 
