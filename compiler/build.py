@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from compiler.bundle import Bundle, File, Origin, SourceMap, digest_of
+from compiler.bundle import Bundle, File, Origin, Origins, SourceMap, digest_of
 from compiler.certificates import Material
 from compiler.check import check
 from compiler.errors import SystemFault
@@ -43,12 +43,12 @@ def build(
     except Inexpressible as error:
         raise SystemFault(f"a value passed the checks but cannot be expressed: {error}") from error
     files = {path: made.file for path, made in lowered.files.items()}
-    origins: list[tuple[Object, tuple[str, ...]]] = []
+    origins = Origins()
     lines: dict[str, list[int]] = {}
     for path, rendered in render(lowered).items():
         files[path] = File(rendered.text.encode())
-        lines[path] = [number + len(origins) if number >= 0 else -1 for number in rendered.lines] if origins else rendered.lines
-        origins += rendered.origins
+        shift = origins.extend(rendered.origins)
+        lines[path] = [number + shift if number >= 0 else -1 for number in rendered.lines] if shift else rendered.lines
     owners: dict[str, tuple[Object, tuple[str, ...]]] = {path: (made.node, (made.field,)) for path, made in lowered.files.items()}
 
     def origin(node: Object, fields: tuple[str, ...]) -> Origin:

@@ -44,6 +44,35 @@ class Origin(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
 
 
+class Origins:
+    """What lines come from, as (object, fields) by number; in columns, which cost next to nothing for lines of one kind."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Object] = []
+        self._fields: list[tuple[str, ...]] = []
+
+    def add(self, nodes: Sequence[Object], fields: tuple[str, ...]) -> int:
+        """One line for each of `nodes`; the number of the first."""
+        first = len(self._nodes)
+        self._nodes += nodes
+        self._fields += [fields] * len(nodes)
+        return first
+
+    def extend(self, others: Origins) -> int:
+        """All of `others` behind these; by how much their numbers have grown."""
+        first = len(self._nodes)
+        self._nodes += others._nodes
+        self._fields += others._fields
+        return first
+
+    def __getitem__(self, number: int) -> tuple[Object, tuple[str, ...]]:
+        return self._nodes[number], self._fields[number]
+
+    def number_of(self, object_id: str) -> int | None:
+        """The first line of the object with this id."""
+        return next((number for number, node in enumerate(self._nodes) if node.id == object_id), None)
+
+
 class SourceMap:
     """Rendered line → origin, for each file; and the reverse.
 
@@ -54,12 +83,12 @@ class SourceMap:
 
     def __init__(
         self,
-        origins: Sequence[tuple[Object, tuple[str, ...]]] = (),
+        origins: Origins | None = None,
         lines: Mapping[str, list[int]] | None = None,
         owners: Mapping[str, tuple[Object, tuple[str, ...]]] | None = None,
         describe: Callable[[Object, tuple[str, ...]], Origin] | None = None,
     ) -> None:
-        self._origins = origins
+        self._origins = origins or Origins()
         self._lines = lines or {}
         self._owners = owners or {}
         self._describe = describe
@@ -86,7 +115,8 @@ class SourceMap:
 
     def object_with_id(self, object_id: str) -> Origin | None:
         """The first origin of the object with this id, or None: to find whom a name in a complaint belongs to."""
-        return next((self._origin(*origin) for origin in self._origins if origin[0].id == object_id), None)
+        number = self._origins.number_of(object_id)
+        return None if number is None else self._origin(*self._origins[number])
 
     def _origin(self, node: Object, fields: tuple[str, ...]) -> Origin:
         if self._describe is None:

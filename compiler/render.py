@@ -8,7 +8,7 @@ import jinja2
 
 import templates
 from compiler import ir
-from compiler.bundle import FILTER_NFT, HAPROXY_CFG, VRRP_CONF, lvs_conf
+from compiler.bundle import FILTER_NFT, HAPROXY_CFG, VRRP_CONF, Origins, lvs_conf
 from compiler.errors import SystemFault
 from compiler.index import Object
 from compiler.lower import Lowered
@@ -38,9 +38,9 @@ def _environment() -> jinja2.Environment:
 
 
 class Rendered:
-    """A file's text with, for each line, the number of its origin (-1: nobody's) in `origins`."""
+    """A file's text with, for each line, the number of its origin (-1: nobody's)."""
 
-    def __init__(self, text: str, lines: list[int], origins: list[tuple[Object, tuple[str, ...]]]) -> None:
+    def __init__(self, text: str, lines: list[int], origins: Origins) -> None:
         self.text = text
         self.lines = lines
         self.origins = origins
@@ -94,12 +94,11 @@ def _server_lines(servers: ir.Servers) -> list[str]:
 
 
 def _render(template: str, **values: object) -> Rendered:
-    origins: list[tuple[Object, tuple[str, ...]]] = []
+    origins = Origins()
     blocks: list[ir.Servers] = []
 
     def at(node: Object, *fields: str) -> _Mark:
-        origins.append((node, fields))
-        return _Mark(f"{_MARK}{len(origins) - 1}")
+        return _Mark(f"{_MARK}{origins.add([node], fields)}")
 
     def servers(backend: ir.Backend) -> _Mark:
         blocks.append(backend.servers)
@@ -112,8 +111,8 @@ def _render(template: str, **values: object) -> Rendered:
         if line.startswith(_BLOCK):
             block = blocks[int(line[1:])]
             texts += _server_lines(block)
-            lines += range(len(origins), len(origins) + len(block.nodes))
-            origins += [(node, _SERVER_FIELDS) for node in block.nodes]
+            first = origins.add(block.nodes, _SERVER_FIELDS)
+            lines += range(first, first + len(block.nodes))
         else:
             text, mark, number = line.partition(_MARK)
             texts.append(text)

@@ -70,10 +70,10 @@ def _persistence(report: Report, pool: Pool) -> None:
 
 
 def _members(report: Report, pool: Pool) -> None:
-    is_address = quoting.is_address
-    for member in pool.members:
-        if not is_address(member.address):
+    if not quoting.are_ipv4([member.address for member in pool.members]):
+        for member in pool.members:
             report.address(member, "address", member.address)
+    for member in pool.members:
         if member.monitor_address is not None:
             report.address(member, "monitor_address", member.monitor_address)
     if len({f"{member.address} {member.protocol_port}" for member in pool.members}) < len(pool.members):

@@ -144,7 +144,7 @@ def servers(pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
     return ir.Servers(
         nodes=members,
         names=quoting.keywords(names),
-        endpoints=quoting.endpoints((member.address, member.protocol_port) for member in members),
+        endpoints=quoting.endpoints([member.address for member in members], [member.protocol_port for member in members]),
         ids=list(server_ids(names, previous).values()),
         weights=_weights(pool),
         unusual={
