@@ -37,6 +37,7 @@ bench: .venv/.development ## measure what benchmarks/ measures; build/benchmarks
 
 docs: .venv/.runtime ## make the pages of docs/ that follow from the code
 	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m docs.man_pages
 
 clean: ## remove everything that was made, .venv included
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage fastpath/*.c fastpath/*.so

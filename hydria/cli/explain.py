@@ -37,7 +37,7 @@ class _Known(NamedTuple):
 
 
 @click.command()
-@click.argument("given", metavar="GRAPH|DIR")
+@click.argument("given", metavar="GRAPH|DIR", type=click.Path())
 @click.argument("asked", metavar="[FILE:LINE|OBJECT]", required=False)
 @click.option("--object", "wanted", metavar="OBJECT", help="The object's id, name or path, where it could be taken for a FILE:LINE.")
 @inputs.secrets_option
