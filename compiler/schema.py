@@ -29,7 +29,7 @@ def schema() -> dict[str, Any]:
             for name, field in definition["properties"].items()
         }
     whole = {"type": "object", "properties": {"loadbalancer": _ref("LoadBalancer")}, "additionalProperties": False}
-    return {
+    made: dict[str, Any] = {
         "$schema": DIALECT,
         "title": "Hydria's load-balancer graph",
         "description": "A load balancer as the Octavia v2 API creates or shows it: `loadbalancer: {…}`, or its inside alone.",
@@ -38,6 +38,8 @@ def schema() -> dict[str, Any]:
         "else": _ref("LoadBalancer"),
         "$defs": dict(sorted(definitions.items())),
     }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))
+    return plain
 
 
 def _ref(name: str) -> dict[str, str]:
