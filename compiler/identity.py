@@ -89,8 +89,7 @@ def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None
     wanted = list(members)
     if previous is None:  # the fast way, for the usual case: nobody clashes
         first = [int(member[-5:], 16) for member in wanted]
-        numbers = set(first)
-        if len(numbers) == len(first) and 0 not in numbers:
+        if len(set(first)) == len(first) and 0 not in first:
             return dict(zip(wanted, first, strict=True))
     assigned: dict[str, int] = {}
     taken: set[int] = set()

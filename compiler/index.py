@@ -7,6 +7,7 @@ from functools import cached_property
 
 import msgspec
 
+from compiler import quoting
 from compiler.graph import TYPE_NAMES, HealthMonitor, L7Policy, L7Rule, Listener, LoadBalancer, Member, Pool
 from compiler.problems import ObjectRef
 
@@ -20,6 +21,7 @@ class Index:
         self.graph = graph
         self.pools: dict[str, Pool] = {}
         self.pools_by_name: dict[str, list[Pool]] = {}
+        self._endpoints: dict[str, quoting.Words] = {}
         for pool, _ in _pools(graph):
             if not pool.is_reference and self.pools.setdefault(pool.id, pool) is pool and pool.name:
                 self.pools_by_name.setdefault(pool.name, []).append(pool)
@@ -36,6 +38,15 @@ class Index:
             return self.pools.get(given.id)
         named = self.pools_by_name.get(given.name, [])
         return named[0] if len(named) == 1 else None
+
+    def endpoints(self, pool: Pool) -> quoting.Words:
+        """Address and port of each member, as HAProxy has them; made once. Of a graph that has not been checked they may be none."""
+        if pool.id not in self._endpoints:
+            members = pool.members
+            self._endpoints[pool.id] = quoting.endpoints(
+                [member.address for member in members], [member.protocol_port for member in members]
+            )
+        return self._endpoints[pool.id]
 
     def default_pool(self, listener: Listener) -> Pool | None:
         """The listener's default pool."""

@@ -11,8 +11,8 @@ from collections.abc import Collection
 import msgspec
 
 from compiler.graph import Listener, Member, Pool
-from compiler.identity import transport
-from compiler.lower.backends import servers
+from compiler.identity import server_ids, transport
+from compiler.lower.backends import server_weights
 from compiler.target import Target, Version
 from fastpath import hashing, ipvs
 
@@ -71,10 +71,10 @@ def pick(pool: Pool, listener: Listener, client: Client, target: Target, *, down
 
 def _haproxy(pool: Pool, target: Target, down: Collection[str]) -> list[hashing.Picker]:
     """What HAProxy may have: one picker, or one for each way that its consistent hash may be made, where the version leaves that open."""
-    made = servers(pool, None)
+    ids = server_ids([member.id for member in pool.members])
     listed = [
         hashing.Server(identifier, weight, member.backup, member.admin_state_up and member.id not in down)
-        for member, identifier, weight in zip(pool.members, made.ids, made.weights, strict=True)
+        for member, identifier, weight in zip(pool.members, ids.values(), server_weights(pool), strict=True)
     ]
     key: hashing.Key = "source-port" if pool.lb_algorithm == "SOURCE_IP_PORT" else "source"
     backups = any(member.backup for member in pool.members)

@@ -41,8 +41,9 @@ class Words(tuple[str, ...]):
 _BARE = re.compile(r"[A-Za-z0-9_./:@%+,=~^!?*;&|<>()\[\]-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
-_KEYWORDS = re.compile(r"[A-Za-z0-9_.:\n-]*")
-_ENDPOINTS = re.compile(r"[0-9A-Fa-f.:\[\]\n]*")
+# Patterns of many texts at once, a line each; possessive, because nothing is gained by trying again.
+_KEYWORDS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.:-]*+\n)*+")
+_ENDPOINTS = re.compile(r"(?:[0-9A-Fa-f\[][0-9A-Fa-f.:\[\]]*+\n)*+")
 _HTTP_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RELATIVE_PATH = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)*\.[a-z-]+(?:\.[a-z]+)?")
 
@@ -115,24 +116,32 @@ def endpoints(addresses: Sequence[str], ports: Sequence[int]) -> Words:
     if any(":" in address for address in addresses):
         addresses = [f"[{address}]" if ":" in address else address for address in addresses]
     made = Words(map("%s:%d".__mod__, zip(addresses, ports, strict=True)))
-    if not _ENDPOINTS.fullmatch("\n".join(made)):
+    if not _all_match(_ENDPOINTS, made):
         raise Inexpressible("one of the addresses is none")
     return made
 
 
 def keywords(texts: Sequence[str]) -> Words:
     """`keyword` for many: looks at all at once."""
-    if not _KEYWORDS.fullmatch("\n".join(texts)) or not all(texts):
+    if not _all_match(_KEYWORDS, texts):
         raise Inexpressible("one of the words is not a keyword")
     return Words(texts)
 
 
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)", re.ASCII)
+_OCTET = r"(?:2(?:[0-4]\d|5[0-5]|\d?)|1\d?\d?|[3-9]\d?|0)"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+_IPV4S = re.compile(rf"(?:{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}\n)*+", re.ASCII)
 
 
-def are_ipv4(texts: Iterable[str]) -> bool:
+def are_ipv4(texts: Sequence[str]) -> bool:
     """Whether all are IPv4 addresses; for many, faster than asking of each."""
-    return all(map(_IPV4.fullmatch, texts))
+    return _all_match(_IPV4S, texts)
+
+
+def _all_match(lines: re.Pattern[str], texts: Sequence[str]) -> bool:
+    """Whether each text by itself is one of the `lines`."""
+    joined = "\n".join([*texts, ""])
+    return joined.count("\n") == len(texts) and lines.fullmatch(joined) is not None
 
 
 def is_address(text: str) -> bool:

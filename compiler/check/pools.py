@@ -70,13 +70,16 @@ def _persistence(report: Report, pool: Pool) -> None:
 
 
 def _members(report: Report, pool: Pool) -> None:
-    if not quoting.are_ipv4([member.address for member in pool.members]):
-        for member in pool.members:
-            report.address(member, "address", member.address)
+    addresses = [member.address for member in pool.members]
+    valid = quoting.are_ipv4(addresses)
+    if not valid:
+        judged = [report.address(member, "address", member.address) for member in pool.members]
+        valid = all(judged)
     for member in pool.members:
         if member.monitor_address is not None:
             report.address(member, "monitor_address", member.monitor_address)
-    if len({f"{member.address} {member.protocol_port}" for member in pool.members}) < len(pool.members):
+    places = report.index.endpoints(pool) if valid else [(member.address, member.protocol_port) for member in pool.members]
+    if len(set(places)) < len(places):
         _duplicates(report, pool)
     if len(pool.members) >= SERVER_IDS:
         report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {SERVER_IDS - 1} can be told apart")

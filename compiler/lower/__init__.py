@@ -48,7 +48,7 @@ def lower(index: Index, target: Target, material: Material, previous: Mapping[st
     frontends = tuple(lower_frontend(index, listener, target, files) for listener in listeners)
     peers_name = quoting.keyword(f"{graph.id.replace('-', '')}_peers")
     backends = tuple(
-        lower_backend(pool, listener, target, files, vip=graph.vip_address, peers=peers_name, previous=previous)
+        lower_backend(index, pool, listener, target, files, peers=peers_name, previous=previous)
         for listener in listeners
         for pool in index.pools_of(listener)
         if pool.admin_state_up

@@ -8,6 +8,7 @@ from compiler import ir, quoting
 from compiler.check.pools import expected_codes
 from compiler.graph import HealthMonitor, Listener, Member, Pool
 from compiler.identity import server_ids
+from compiler.index import Index
 from compiler.lower.files import Files
 from compiler.lower.frontends import backend_name
 from compiler.quoting import Word
@@ -34,13 +35,14 @@ _HEADERS = {
 
 
 def lower_backend(
-    pool: Pool, listener: Listener, target: Target, files: Files, *, vip: str, peers: Word, previous: Mapping[str, int] | None
+    index: Index, pool: Pool, listener: Listener, target: Target, files: Files, *, peers: Word, previous: Mapping[str, int] | None
 ) -> ir.Backend:
     """The backend through which this listener reaches the pool."""
     http = listener.protocol in ("HTTP", "TERMINATED_HTTPS") or pool.protocol == "HTTP"
     cookie = pool.session_persistence is not None and pool.session_persistence.type == "HTTP_COOKIE"
     hashed = pool.lb_algorithm in ("SOURCE_IP", "SOURCE_IP_PORT")
     forward_for, headers = _headers(listener)
+    servers = _servers(index, pool, previous)
     return ir.Backend(
         node=pool,
         listener=listener,
@@ -53,15 +55,15 @@ def lower_backend(
         cookie_key=quoting.keyword(pool.id) if cookie else None,
         forward_for=forward_for,
         headers=headers,
-        check=_check(pool.healthmonitor, pool, target, vip)
+        check=_check(pool.healthmonitor, pool, target, index.graph.vip_address)
         if pool.healthmonitor is not None and pool.healthmonitor.admin_state_up
         else None,
         proxy_protocol=_proxy_protocol(pool, listener),
         tls=_tls(pool, files),
-        all_backups=any(member.backup for member in pool.members),
+        all_backups=any(more.backup for more in servers.unusual.values()),
         timeout_connect=listener.timeout_member_connect,
         timeout_server=listener.timeout_member_data,
-        servers=servers(pool, previous),
+        servers=servers,
     )
 
 
@@ -137,16 +139,16 @@ def _tls(pool: Pool, files: Files) -> ir.Tls | None:
     return files.tls(pool, mine, verify)
 
 
-def servers(pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
+def _servers(index: Index, pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
     """The pool's members as HAProxy's servers, in their order."""
     members = pool.members
     names = [member.id for member in members]
     return ir.Servers(
         nodes=members,
         names=quoting.keywords(names),
-        endpoints=quoting.endpoints([member.address for member in members], [member.protocol_port for member in members]),
+        endpoints=index.endpoints(pool),
         ids=list(server_ids(names, previous).values()),
-        weights=_weights(pool),
+        weights=server_weights(pool),
         unusual={
             place: _unusual(member)
             for place, member in enumerate(members)
@@ -155,7 +157,8 @@ def servers(pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
     )
 
 
-def _weights(pool: Pool) -> list[int]:
+def server_weights(pool: Pool) -> list[int]:
+    """The members' weights as HAProxy has them."""
     weights = [member.weight for member in pool.members]
     if pool.lb_algorithm in ("SOURCE_IP", "SOURCE_IP_PORT") and pool.hash == "consistent":
         factor = ring_factor(weights)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compiler import quoting
 from compiler.errors import SystemFault
@@ -104,3 +107,29 @@ def test_templates_take_words_and_numbers_only() -> None:
     for loose in ("a", b"a", None, True, 1.5, ["a"], quoting.word):
         with pytest.raises(SystemFault):
             _finalize(loose)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "", "a b", "-a", "a'", "ä", "a\n"])
+def test_among_many_keywords_one_that_is_none_is_found(text: str) -> None:
+    assert quoting.keywords(["a", "b-c:d", "0"]) == ("a", "b-c:d", "0")
+    with pytest.raises(quoting.Inexpressible):
+        quoting.keywords(["a", text, "b"])
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1\n192.0.2.2", "", "192.0.2.1 id 5", "192.0.2.1%eth0", "web", "192.0.2.1'"])
+def test_among_many_endpoints_one_that_is_none_is_found(address: str) -> None:
+    assert quoting.endpoints(["192.0.2.1", "2001:db8::1"], [80, 81]) == ("192.0.2.1:80", "[2001:db8::1]:81")
+    with pytest.raises(quoting.Inexpressible):
+        quoting.endpoints(["192.0.2.1", address], [80, 81])
+
+
+@given(st.lists(st.one_of(st.ip_addresses(v=4).map(str), st.text("0123456789.\n", max_size=16)), max_size=5))
+def test_many_addresses_are_ipv4_where_each_is(texts: list[str]) -> None:
+    def valid(text: str) -> bool:
+        try:
+            return str(ipaddress.IPv4Address(text)) == text
+        except ValueError:
+            return False
+
+    assert quoting.are_ipv4(texts) == all(map(valid, texts))
+    assert all(quoting.is_address(text) == valid(text) for text in texts)
