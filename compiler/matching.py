@@ -23,6 +23,10 @@ _COMPARE: dict[str, Callable[[bytes, bytes], bool]] = {
     "CONTAINS": lambda sample, value: value in sample,
     "EQUAL_TO": lambda sample, value: sample == value,
 }
+_COOKIE = re.compile(
+    r"""[ \t]* (?P<name> [^=;,]*? ) [ \t]* (?: = [ \t]* (?P<value> (?: "(?:\\.|[^"\\])*(?:"|\\?$) | [^";,] )* ) )? (?: [;,] | $ )""",
+    re.VERBOSE | re.DOTALL,
+)
 _PORT = re.compile(rb":[0-9]*\Z")
 
 
@@ -46,9 +50,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return [value.strip(" \t") for key, value in self.headers if key.lower() == name.lower()]
 
     def cookies(self, name: str) -> list[str]:
-        """The values of the cookies of this name (RFC 6265 4.2.1)."""
-        pairs = [part.partition("=") for line in self.values("cookie") for part in line.split(";")]
-        return [value.strip(" \t") for key, equals, value in pairs if equals and key.strip(" \t") == name]
+        """The values of the cookies of this name (RFC 6265 4.2.1); a comma ends one too, unless it stands in quotes (RFC 2965 3.2.2)."""
+        return [
+            found["value"].rstrip(" \t")
+            for line in self.values("cookie")
+            for found in _COOKIE.finditer(line)
+            if found["value"] is not None and found["name"] == name
+        ]
 
 
 class Verdict(msgspec.Struct, frozen=True):

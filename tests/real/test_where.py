@@ -73,10 +73,12 @@ REQUESTS: list[dict[str, Any]] = [
     {"target": "/", "headers": {"Cookie": 'distaste=a; taste="ab"'}},
     {"target": "/", "headers": {"Cookie": "taste = ab ;other=1"}},
     {"target": "/", "headers": {"Cookie": "taste"}},
+    {"target": "/", "headers": {"Cookie": "taste=x, taste=ab"}},
+    {"target": "/", "headers": {"X-Colour": "c", "Cookie": 'taste="x;,\\"d'}},
 ]
 
 LETTERS = "ab/.cd"
-texts = st.text(LETTERS + ',"; =', max_size=8).map(lambda text: text.strip(" "))
+texts = st.text(LETTERS + ',"; =\\', max_size=9).map(lambda text: text.strip(" "))
 requests = st.fixed_dictionaries(
     {"target": st.text(LETTERS + "?", max_size=7).map("/{}".format), "host": st.text("abd.AB", min_size=1, max_size=5)},
     optional={"headers": st.fixed_dictionaries({}, optional={"X-Colour": texts, "Cookie": texts.map("taste={}".format)})},
@@ -119,7 +121,7 @@ def test_what_is_said_of_a_request_is_what_happens(serving: Serving, name: str, 
     assert predicted(answer) == outcome(serving.fetch(name, **request_sent)), answer
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request_sent=requests)
 def test_what_is_said_of_any_request_is_what_happens(serving: Serving, request_sent: dict[str, Any]) -> None:
     answer = said(serving, "web", request_sent)
