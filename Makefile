@@ -31,7 +31,7 @@ lint: .venv/.development ## style, format and types; any remark is an error
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: .venv/.development ## measure what benchmarks/ measures; build/benchmarks.json has it, too
+bench: .venv/.development .venv/octavia/.made ## measure what benchmarks/ measures; build/benchmarks.json has it, too
 	@mkdir -p build
 	@$(BIN)/python -m benchmarks --json build/benchmarks.json
 
@@ -52,6 +52,14 @@ debian:
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --editable .
+	@touch $@
+
+# What Hydria is measured beside, in an environment of its own: its many dependencies are none of ours.
+.venv/octavia/.made: .venv/.runtime
+	@echo '· Octavia, to measure beside, into .venv/octavia'
+	@$(PYTHON) -m venv .venv/octavia
+	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --upgrade 'pip>=25.1'
+	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --group bench
 	@touch $@
 
 # What its development needs besides.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import hashing
+from benchmarks import compiling, hashing
 
-BENCHMARKS = {"hashing": hashing.run}
+BENCHMARKS = {"compiling": compiling.run, "hashing": hashing.run}
 
 
 def main() -> None:

@@ -82,28 +82,55 @@ def transport(listener: Listener) -> str:
 def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None) -> dict[str, int]:
     """Member id → HAProxy server id (1 … 2^20 - 1), no two alike: at most 2^20 - 1 members.
 
-    The first wish is the UUID's last five hex digits. Where two wish the same, the smaller UUID has it and the other takes further
-    digits of its UUID, then the next free number; but whoever had an id in `previous` keeps it. So the result depends on the set of
-    members and on `previous` alone, not on their order; and without a clash on nobody else at all.
+    The first wish is the UUID's last five hex digits. Whoever had an id in `previous` keeps it. Of several who wish the same, the
+    smallest UUID has it; the others, when all first wishes are settled, take further digits of their UUIDs, then the next free number.
+    So the result depends on the set of members and on `previous` alone, not on their order; and without a clash on nobody else at all.
     """
     wanted = list(members)
-    if previous is None:  # the fast way, for the usual case: nobody clashes
-        first = [int(member[-5:], 16) for member in wanted]
-        if len(set(first)) == len(first) and 0 not in first:
-            return dict(zip(wanted, first, strict=True))
+    assigned = _kept(wanted, previous) if previous else {}
+    taken = set(assigned.values())
+    rest = [member for member in wanted if member not in assigned] if assigned else wanted
+    first = [int(member[-5:], 16) for member in rest]
+    wished = set(first)
+    if not taken and len(wished) == len(first) and 0 not in wished:  # the usual case
+        return dict(zip(rest, first, strict=True))
+    contested = {number for number, count in Counter(first).items() if count > 1} | (wished & taken) | (wished & {0})
+    contenders: dict[int, list[str]] = {}
+    for member, number in zip(rest, first, strict=True):
+        if number in contested:
+            contenders.setdefault(number, []).append(member)
+        else:
+            assigned[member] = number
+    losers: list[str] = []
+    for number, several in contenders.items():
+        several.sort()
+        if number and number not in taken:
+            assigned[several[0]] = number
+            del several[0]
+        losers += several
+    taken.update(assigned.values())
+    for member in sorted(losers):
+        assigned[member] = _further_wish(member, taken)
+        taken.add(assigned[member])
+    return {member: assigned[member] for member in wanted}
+
+
+def _kept(members: list[str], previous: Mapping[str, int]) -> dict[str, int]:
+    """The ids that members had before, each once."""
     assigned: dict[str, int] = {}
     taken: set[int] = set()
-    for member in sorted(wanted):
-        number = (previous or {}).get(member)
-        if number is not None and 0 < number < SERVER_IDS and number not in taken:
+    for member in sorted(members):
+        number = previous.get(member, 0)
+        if 0 < number < SERVER_IDS and number not in taken:
             assigned[member] = number
             taken.add(number)
-    for member in sorted(set(wanted) - set(assigned)):
-        digits = member.replace("-", "")
-        wishes = [int(digits[end - 5 : end], 16) for end in (32, 27, 22, 17, 12, 7)]
-        number = next((wish for wish in wishes if wish and wish not in taken), None)
-        if number is None:
-            number = next(n for n in ((wishes[0] + step) % SERVER_IDS for step in range(SERVER_IDS)) if n and n not in taken)
-        assigned[member] = number
-        taken.add(number)
-    return {member: assigned[member] for member in wanted}
+    return assigned
+
+
+def _further_wish(member: str, taken: set[int]) -> int:
+    digits = member.replace("-", "")
+    wishes = [int(digits[end - 5 : end], 16) for end in (27, 22, 17, 12, 7)]
+    number = next((wish for wish in wishes if wish and wish not in taken), None)
+    if number is not None:
+        return number
+    return next(n for n in ((int(member[-5:], 16) + step) % SERVER_IDS for step in range(SERVER_IDS)) if n and n not in taken)
