@@ -116,26 +116,26 @@ def _beside_octavia() -> Table:
 
 
 _GROW = """
-import resource, sys
+import sys, tracemalloc
 from benchmarks import compiling
 compiling._compile(compiling.graph(1, 1))
 text = sys.stdin.buffer.read()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 seconds = min(compiling._seconds(text) for _ in range(3))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(seconds, before, after)
+tracemalloc.start()
+compiling._compile(text)
+print(seconds, tracemalloc.get_traced_memory()[1])
 """
 
 
 def _growth() -> Table:
-    """Each size in a process of its own, because memory is the process's peak (getrusage(2), KiB) above that with the text read."""
+    """Each size in a process of its own. Memory is the most that Python had allocated at once, without the text that is read."""
     rows: list[tuple[str | float, ...]] = []
     for listeners, members in ((1, 20), (1, 200), (10, 200), (100, 200), (100, 1000), (100, 2000)):
         text = graph(listeners, members)
         finished = subprocess.run([sys.executable, "-c", _GROW], input=text, capture_output=True, check=True, cwd=ROOT)
-        seconds, before, after = map(float, finished.stdout.split())
+        seconds, peak = map(float, finished.stdout.split())
         count = listeners * members
-        rows.append((f"{count:,} members", seconds * 1000, seconds / count * 1e6, (after - before) * 1024 / count))
+        rows.append((f"{count:,} members", seconds * 1000, seconds / count * 1e6, peak / count))
     return Table("growth", ("size", "ms", "µs a member", "peak bytes a member"), rows)
 
 

@@ -101,7 +101,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `bind_address`: binds here in place of the VIPs; `port_offset`: added to every listener's port (both for trying a graph on
     any machine). `maxconn`: connections of the whole process. `log`: HAProxy's log target (`/dev/log`, `stdout`, `10.0.0.1:514`), None for none. `hard_stop_after`: seconds that an old worker may
     go on with its connections after a reload, `max_reloads`: reloads that it may see; then it ends. `check_command`: the program that
-    checks members where neither HAProxy nor keepalived can (`hydria-check`). For ACTIVE_STANDBY: `amphorae` are both of the pair,
+    checks members where neither HAProxy nor keepalived can (`hydria-probe`). For ACTIVE_STANDBY: `amphorae` are both of the pair,
     `amphora` the id of the one that this is, `vrrp` how they agree, `networks` the subnets of the VIPs.
     """
 
@@ -119,7 +119,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log: str | None = "/dev/log"
     hard_stop_after: Annotated[int, msgspec.Meta(ge=1, le=2_147_483)] = 3600
     max_reloads: Annotated[int, msgspec.Meta(ge=1)] = 50
-    check_command: str = "/usr/bin/hydria-check"
+    check_command: str = "/usr/bin/hydria-probe"
     amphora: str | None = None
     amphorae: tuple[Amphora, ...] = ()
     vrrp: Vrrp = Vrrp()

@@ -152,7 +152,7 @@ class Pair:
 
     def _answers(self, vip: str) -> bool:
         # As a program of its own, because it gives up being root.
-        command = [sys.executable, "-c", "import sys; from agent.check_tool import echo; echo(sys.argv[1], 1)", vip]
+        command = [sys.executable, "-c", "import sys; from agent.probe import echo; echo(sys.argv[1], 1)", vip]
         with self.neighbour.entered():
             return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
 

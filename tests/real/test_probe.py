@@ -1,4 +1,4 @@
-"""`hydria-check` on real sockets: an address of a namespace of the test's own answers echoes, one that nobody has does not."""
+"""`hydria-probe` on real sockets: an address of a namespace of the test's own answers echoes, one that nobody has does not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-NAMESPACE = "hydria-check-test"
+NAMESPACE = "hydria-probe-test"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def namespace() -> Iterator[str]:
 
 
 def check(namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["ip", "netns", "exec", namespace, sys.executable, "-c", "from agent.check_tool import main; main()", *arguments]
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-c", "from agent.probe import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
@@ -45,16 +45,16 @@ def test_an_address_that_is_there_answers(namespace: str, address: str) -> None:
 def test_an_address_that_nobody_has_does_not(namespace: str, address: str) -> None:
     finished = check(namespace, "NOT_USED", "NOT_USED", address, "0")
     assert finished.returncode == 1
-    assert finished.stderr.startswith("hydria-check: ")
+    assert finished.stderr.startswith("hydria-probe: ")
 
 
 def test_wrong_words_are_told_the_right_ones(namespace: str) -> None:
     finished = check(namespace, "sctp")
     assert finished.returncode == 1
-    assert "usage: hydria-check sctp ADDRESS PORT SECONDS" in finished.stderr
+    assert "usage: hydria-probe sctp ADDRESS PORT SECONDS" in finished.stderr
 
 
 def test_a_port_without_an_association_is_down(namespace: str) -> None:
     finished = check(namespace, "sctp", "127.0.0.1", "9", "1")
     assert finished.returncode == 1
-    assert finished.stderr.startswith("hydria-check: ")
+    assert finished.stderr.startswith("hydria-probe: ")

@@ -1,7 +1,7 @@
-"""`hydria-check`: checks one member where neither HAProxy nor keepalived has a check of its own. Exits 0 when it is up, 1 when not.
+"""`hydria-probe`: checks one member where neither HAProxy nor keepalived has a check of its own. Exits 0 when it is up, 1 when not.
 
-`hydria-check sctp ADDRESS PORT SECONDS`: an SCTP association (RFC 9260 5.1), for keepalived's MISC_CHECK.
-`hydria-check PROXY_ADDRESS PROXY_PORT ADDRESS PORT`: an echo request (RFC 792, RFC 4443), as HAProxy calls its `external-check command`.
+`hydria-probe sctp ADDRESS PORT SECONDS`: an SCTP association (RFC 9260 5.1), for keepalived's MISC_CHECK.
+`hydria-probe PROXY_ADDRESS PROXY_PORT ADDRESS PORT`: an echo request (RFC 792, RFC 4443), as HAProxy calls its `external-check command`.
 
 It runs once for each check of each member, so it imports next to nothing. Whoever starts it as root sees it become nobody at once.
 """
@@ -30,9 +30,9 @@ def main() -> None:
         elif len(arguments) == 4:
             echo(arguments[2], _ECHO_DEADLINE)
         else:
-            sys.exit("usage: hydria-check sctp ADDRESS PORT SECONDS | hydria-check PROXY_ADDRESS PROXY_PORT ADDRESS PORT")
+            sys.exit("usage: hydria-probe sctp ADDRESS PORT SECONDS | hydria-probe PROXY_ADDRESS PROXY_PORT ADDRESS PORT")
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"hydria-check: {error}\n")
+        sys.stderr.write(f"hydria-probe: {error}\n")
         sys.exit(1)
 
 
