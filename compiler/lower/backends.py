@@ -15,6 +15,8 @@ from compiler.quoting import Word
 from compiler.target import Target
 from compiler.weights import ring_factor
 
+#: Servers that `balance roundrobin` takes in turn (4.2); `static-rr` has no limit, but weights that only a reload changes.
+_MOST_IN_TURN = 4095
 _BALANCE = {
     "ROUND_ROBIN": "roundrobin",
     "LEAST_CONNECTIONS": "leastconn",
@@ -70,6 +72,8 @@ def lower_backend(
 def _balance(pool: Pool) -> Word:
     if pool.lb_algorithm == "SOURCE_IP_PORT":
         return quoting.own("hash src,concat(-,txn.hydria_src_port)")
+    if pool.lb_algorithm == "ROUND_ROBIN" and len(pool.members) > _MOST_IN_TURN:
+        return quoting.keyword("static-rr")
     return quoting.keyword(_BALANCE[pool.lb_algorithm or "ROUND_ROBIN"])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import compiler
 from compiler import HAPROXY_CFG, File, Origin, Problem, Secret, SourceMap, SystemFault, Target
-from compiler.bundle import digest_of
+from compiler.bundle import Origins, digest_of
 from compiler.index import Index, secret_references, walk
 from hydria.lab.certificates import Authority
 
@@ -146,8 +146,10 @@ class TestSourceMap:
 
     def test_a_map_without_a_way_to_describe_is_a_fault(self) -> None:
         graph = compiler.load('{"vip_address": "192.0.2.1"}')
+        origins = Origins()
+        origins.add([graph], ())
         with pytest.raises(SystemFault):
-            SourceMap([(graph, ())], {"x": [0]}).at("x", 1)
+            SourceMap(origins, {"x": [0]}).at("x", 1)
 
 
 class TestFiles:
