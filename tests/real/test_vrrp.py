@@ -175,7 +175,7 @@ def running_pair(family: str, *, preempt: bool = False) -> Iterator[Pair]:
             side.start()
             # The second comes when the first is master: were both new, whoever is quicker would keep the VIPs (nopreempt).
             eventually(side.is_master if first else lambda side=side: "Entering BACKUP STATE" in side.words(), "its start")  # type: ignore[misc]
-        pair = Pair(*sides, namespaces[2])
+        pair = Pair(sides[0], sides[1], namespaces[2])
         pair.settled(pair.first)
         yield pair
 
