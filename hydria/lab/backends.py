@@ -130,6 +130,12 @@ class Backend(ABC):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def connections(self) -> int:
+        """How many connections it has at this moment, also those on which nothing was said yet."""
+        with self._lock:
+            return len(self._connections)
+
     def accept(self) -> None:
         """Takes connections, as it does from the beginning; ends what `refuse` began."""
         with self._lock:

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from hydria.lab.ports import family_of
 
@@ -133,7 +133,8 @@ class Connection:
                 name, _, value = line.partition(b":")
                 headers.append((name.decode("latin-1"), value.strip().decode("latin-1")))
             length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
-            body = b"" if head else stream.read(length) if length is not None else stream.read()
+            chunked = any(name.lower() == "transfer-encoding" and value.lower() == "chunked" for name, value in headers)
+            body = b"" if head else stream.read(length) if length is not None else _chunks(stream) if chunked else stream.read()
             if length is not None and not head and len(body) < length:
                 raise NoAnswerError(f"the connection ended after {len(body)} of {length} bytes of the body")
         return Answer(int(first[1]), tuple(headers), body, self.local, self.certificate, self.alpn, self.tls_version)
@@ -165,6 +166,16 @@ def fetch(
     with Connection(address, source=source, tls=tls, server_name=server_name, patience=patience) as connection:
         request = request_bytes(target, method=method, host=host, headers=headers)
         return connection.exchange(request, head=method == "HEAD")
+
+
+def _chunks(stream: BinaryIO) -> bytes:
+    """A body in chunks (RFC 9112 7.1) without trailers."""
+    body = b""
+    while size := int(stream.readline().partition(b";")[0] or b"0", 16):
+        body += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return body
 
 
 def _bytes(value: str | bytes) -> bytes:
