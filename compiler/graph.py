@@ -109,12 +109,13 @@ class SessionPersistence(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 class Pool(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A group of members. A pool without a protocol is a reference, by id or name, to one described elsewhere in the document.
 
-    `hash` is Hydria's own: "consistent" moves only the clients it must when members change, "map" gives the mapping of Octavia's amphora.
+    `hash` is Hydria's own: "consistent" moves only the clients it must when members change; "address" too, and knows members by address
+    and port instead of id, so that one that is made anew keeps its clients; "map" gives the mapping of Octavia's amphora.
     """
 
     protocol: PoolProtocol | None = None
     lb_algorithm: Algorithm | None = None
-    hash: Literal["consistent", "map"] = "consistent"
+    hash: Literal["consistent", "address", "map"] = "consistent"
     session_persistence: SessionPersistence | None = None
     members: tuple[Member, ...] = ()
     healthmonitor: HealthMonitor | None = None

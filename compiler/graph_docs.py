@@ -141,8 +141,9 @@ FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
         "protocol": "Needed, except in a reference. What members speak. PROXY and PROXYV2 put a PROXY protocol header, version 1 or 2, before what the listener speaks.",
         "lb_algorithm": "Needed, except in a reference. ROUND_ROBIN by weight. LEAST_CONNECTIONS. SOURCE_IP: each client's address has its member. "
         "SOURCE_IP_PORT: each address and port has its member.",
-        "hash": "Hydria's own, for SOURCE_IP and SOURCE_IP_PORT. `consistent`: a change of members moves few clients. `map`: the mapping of "
-        "Octavia's amphora, which moves most.",
+        "hash": "Hydria's own, for SOURCE_IP and SOURCE_IP_PORT. `consistent`: a change of members moves few clients. `address`: the same, "
+        "with members known by address and port instead of id, so that one made anew keeps its clients; from HAProxy 3.0. `map`: the mapping "
+        "of Octavia's amphora, which moves most.",
         "session_persistence": "How a client keeps its member. Without it, it need not.",
         "members": "The servers.",
         "healthmonitor": "How they are checked. Without it they count as healthy.",

@@ -164,6 +164,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     balance: Word
     hash_type: Word | None
     hash_port: bool
+    hash_key: Word | None
     stickiness: Stickiness | None
     cookie_key: Word | None
     forward_for: bool

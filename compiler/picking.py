@@ -63,7 +63,7 @@ def pick(pool: Pool, listener: Listener, client: Client, target: Target, *, down
     if len(picks) > 1:
         version = ".".join(map(str, target.haproxy))
         return Picked(None, f"releases of HAProxy {version} differ in their consistent hash; the exact one (--target haproxy=…) tells")
-    how = "consistent hash" if pool.hash == "consistent" else "hash"
+    how = "hash" if pool.hash == "map" else "consistent hash"
     port = " and port" if pool.lb_algorithm == "SOURCE_IP_PORT" else ""
     members = _of_family(pool, client) if lvs else pool.members
     return Picked(members[picks.pop()], f"the {how} of the client's address{port} leads to it")
@@ -73,7 +73,15 @@ def _haproxy(pool: Pool, target: Target, down: Collection[str]) -> list[hashing.
     """What HAProxy may have: one picker, or one for each way that its consistent hash may be made, where the version leaves that open."""
     ids = server_ids([member.id for member in pool.members])
     listed = [
-        hashing.Server(identifier, weight, member.backup, member.admin_state_up and member.id not in down)
+        hashing.Server(
+            id=identifier,
+            weight=weight,
+            backup=member.backup,
+            usable=member.admin_state_up and member.id not in down,
+            hash_key="addr-port" if pool.hash == "address" else "id",
+            address=ipaddress.ip_address(member.address).packed,
+            port=member.protocol_port,
+        )
         for member, identifier, weight in zip(pool.members, ids.values(), server_weights(pool), strict=True)
     ]
     key: hashing.Key = "source-port" if pool.lb_algorithm == "SOURCE_IP_PORT" else "source"

@@ -24,9 +24,7 @@ Version = tuple[int, ...]
 class Feature(StrEnum):
     """What not every supported version of HAProxy can do. The value is what a message calls it."""
 
-    BALANCE_HASH = "balancing by an expression (`balance hash`)"
-    GUID = "stable names for statistics (`guid`)"
-    HASH_KEY = "a choice of the consistent hash's key (`hash-key`)"
+    HASH_KEY = "a choice of what the consistent hash knows servers by (`hash-key`)"
 
 
 #: Connections of a listener that sets no limit (`connection_limit` -1).
@@ -34,9 +32,7 @@ DEFAULT_CONNECTION_LIMIT = 50_000
 
 #: Feature → the first HAProxy that has it. The only place that knows.
 FIRST_HAPROXY: dict[Feature, Version] = {
-    Feature.BALANCE_HASH: (2, 6),
     Feature.HASH_KEY: (3, 0),
-    Feature.GUID: (3, 0),
 }
 
 

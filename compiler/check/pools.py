@@ -29,10 +29,11 @@ def check(report: Report, target: Target) -> None:
         for field in ("protocol", "lb_algorithm"):
             if getattr(pool, field) is None:
                 report.error(pool, field, "missing-field", f"{field} is needed")
-        if pool.lb_algorithm == "SOURCE_IP_PORT" and not target.has(Feature.BALANCE_HASH):
-            message = f"SOURCE_IP_PORT needs {Feature.BALANCE_HASH}, which HAProxy {first_with(Feature.BALANCE_HASH)} is the first to have"
-            report.error(pool, "lb_algorithm", "unsupported-by-target", message)
-        if pool.hash == "map" and pool.lb_algorithm not in ("SOURCE_IP", "SOURCE_IP_PORT"):
+        if pool.hash == "address" and pool.protocol not in ("UDP", "SCTP") and not target.has(Feature.HASH_KEY):
+            version = ".".join(map(str, target.haproxy))
+            message = f"address needs {Feature.HASH_KEY}; HAProxy {first_with(Feature.HASH_KEY)} is the first to have it, the target's is {version}"
+            report.error(pool, "hash", "unsupported-by-target", message)
+        if pool.hash != "consistent" and pool.lb_algorithm not in ("SOURCE_IP", "SOURCE_IP_PORT"):
             report.warning(pool, "hash", "not-applicable", f"{pool.lb_algorithm} does not hash")
         _persistence(report, pool)
         _members(report, pool)

@@ -53,6 +53,7 @@ def lower_backend(
         balance=_balance(pool),
         hash_type=quoting.keyword("map-based" if pool.hash == "map" else "consistent") if hashed else None,
         hash_port=pool.lb_algorithm == "SOURCE_IP_PORT",
+        hash_key=quoting.keyword("addr-port") if hashed and pool.hash == "address" else None,
         stickiness=_stickiness(pool, peers),
         cookie_key=quoting.keyword(pool.id) if cookie else None,
         forward_for=forward_for,
@@ -164,7 +165,7 @@ def _servers(index: Index, pool: Pool, previous: Mapping[str, int] | None) -> ir
 def server_weights(pool: Pool) -> list[int]:
     """The members' weights as HAProxy has them."""
     weights = [member.weight for member in pool.members]
-    if pool.lb_algorithm in ("SOURCE_IP", "SOURCE_IP_PORT") and pool.hash == "consistent":
+    if pool.lb_algorithm in ("SOURCE_IP", "SOURCE_IP_PORT") and pool.hash != "map":
         factor = ring_factor(weights)
         return [weight * factor for weight in weights]
     return weights

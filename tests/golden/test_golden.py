@@ -1,7 +1,8 @@
 """A small graph for each feature, and exactly the files that it becomes; each is one that real HAProxy, keepalived and nft take without a word
 of complaint.
 
-A feature is a directory: `input.yaml` or `input.json`, `target` (the command's form) or `target.yaml` where it matters, `secrets/` where there are any, and
+A feature is a directory: `input.yaml` or `input.json`, `target` (the command's form) or `target.yaml` where it matters, `secrets/` where there are any,
+`needs` where an older HAProxy must refuse it, and
 `expected/` with every file of the bundle. `HYDRIA_GOLDEN_UPDATE=1` writes `expected/` anew instead of comparing; read the difference.
 """
 
@@ -20,6 +21,7 @@ import pytest
 
 import compiler
 from agent import bundle_directory
+from compiler.target import parse_version
 from hydria import secret_files
 
 if TYPE_CHECKING:
@@ -82,6 +84,10 @@ def test_the_files_are_those_expected(feature: Path) -> None:
 def test_haproxy_takes_it_without_a_warning(feature: Path, haproxy: Haproxy, tmp_path: Path) -> None:
     bundle_directory.write(built(feature).files, tmp_path / "bundle")
     checked = haproxy.check(tmp_path / "bundle")
+    needs = feature / "needs"
+    if needs.exists() and haproxy.version < parse_version(needs.read_text()):
+        assert not checked.ok, "an older HAProxy takes it too: it needs less than it says"
+        return
     assert checked.ok, checked.output
     assert not [line for line in checked.output.splitlines() if line.startswith("[")], checked.output
 
