@@ -111,7 +111,7 @@ def place(haproxy: Haproxy, namespace: Namespace, check_command: str) -> Iterato
                 listener("some", "web", allowed_cidrs=["198.51.100.7/32", "2001:db8:c::7/128"]),
                 listener("some networks", "web", allowed_cidrs=["198.51.100.0/29", "2001:db8:c::8/125"]),
             ]
-            vips = {"vip_address": VIPS[0], "additional_vips": [{"ip_address": vip} for vip in VIPS[1:]]}
+            vips: dict[str, Any] = {"vip_address": VIPS[0], "additional_vips": [{"ip_address": vip} for vip in VIPS[1:]]}
             serving = stack.enter_context(serve(haproxy, listeners, pools, target={"check_command": check_command}, **vips))
         yield Place(namespace, serving)
 
