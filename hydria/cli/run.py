@@ -22,7 +22,7 @@ from compiler.problems import has_errors
 from hydria.cli import FINE, PROBLEMS, inputs
 from hydria.cli.check import validate
 from hydria.cli.output import Output, verdict
-from hydria.cli.traffic import Names, Row, changes, rows
+from hydria.cli.traffic import COLUMNS, Names, Row, changes, rows
 from hydria.cli.watching import Watcher, watcher
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _watch(supervised: SupervisedHaproxy, watch: Watcher) -> None:
 
 def _statistics(supervised: SupervisedHaproxy) -> list[dict[str, str]]:
     try:
-        return supervised.stats.show_stat()
+        return supervised.stats.show_stat(COLUMNS)
     except SocketFault:
         # The worker goes first, its master some milliseconds after it.
         if wait_until(lambda: not supervised.alive(), _INTERVAL, SystemClock()):

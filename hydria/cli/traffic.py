@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from compiler.graph import LoadBalancer
     from compiler.target import Target
 
+# fmt: off
+COLUMNS = (
+    "pxname", "svname", "status", "weight", "check_status", "check_desc", "last_chk",
+    "scur", "stot", "bin", "bout", "ereq", "econ", "eresp",
+)
+# fmt: on
+"""Those of `show stat` that `rows` looks at."""
+
 
 class Row(NamedTuple):
     """A listener, a pool (as one listener uses it) or a member of such a pool.
