@@ -30,6 +30,7 @@ VERBS = {
     "completion": "Print what makes a shell complete this command.",
     "explain": "Say which object caused a rendered line, and which lines an object caused.",
     "import": "Join what `openstack loadbalancer …` and the Octavia API print into one graph.",
+    "plan": "Say what changes for clients when one load-balancer graph takes the place of another.",
     "render": "Turn a load-balancer graph into configuration files.",
     "run": "Run HAProxy with a load-balancer graph on this machine, and watch its traffic.",
     "schema": "Print the JSON Schema of a load-balancer graph.",
