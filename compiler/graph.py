@@ -14,6 +14,7 @@ from msgspec import Meta
 
 # `$` alone lets a newline follow.
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$(?!\n)")]
+UuidOrNone = Annotated[str, Meta(pattern=r"^(?:[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})?$(?!\n)")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Milliseconds = Annotated[int, Meta(ge=0, le=31_536_000_000)]
 Weight = Annotated[int, Meta(ge=0, le=256)]
@@ -49,7 +50,7 @@ HeaderName = Literal[
 class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What every object of the API has. `id` is "" only before `compiler.load` has given it a stable one."""
 
-    id: Uuid | Literal[""] = ""
+    id: UuidOrNone = ""
     name: str = ""
     description: str = ""
     admin_state_up: bool = True

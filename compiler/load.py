@@ -16,7 +16,7 @@ import msgspec
 
 from compiler import documents, identity
 from compiler.errors import ProblemError
-from compiler.graph import TYPE_NAMES, LoadBalancer, Member, Node
+from compiler.graph import TYPE_NAMES, L7Policy, Listener, LoadBalancer, Member, Node, Pool
 from compiler.problems import ObjectRef, Problem, did_you_mean
 
 
@@ -190,6 +190,9 @@ class _Walk:
 
 
 def _is_right(struct: type[msgspec.Struct], item: Any) -> bool:
+    """Whether the item needs no walk. What holds members is walked all the same: their ids are more than their type says."""
+    if struct in (Listener, L7Policy, Pool):
+        return False
     try:
         msgspec.convert(item, struct)
     except msgspec.ValidationError:
