@@ -7,7 +7,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from graph_strategies import AUTHORITY, CERTIFICATES, REVOCATIONS
+from graph_parts import AUTHORITY, CERTIFICATES, REVOCATIONS
 
 import compiler
 from compiler import Secret, Target
@@ -21,7 +21,7 @@ TARGET = Target(user=None, group=None, log=None)
 
 @lru_cache(maxsize=1)
 def secrets() -> dict[str, Secret]:
-    """Throw-away material for every reference of `graph_strategies`."""
+    """Throw-away material for every reference of `graph_parts`."""
     authority = Authority()
     found = {name: Secret(authority.server(f"{name}.example.org", f"*.{name}.example.org").bundle_pem) for name in CERTIFICATES}
     return found | {AUTHORITY: Secret(authority.certificate_pem), REVOCATIONS: Secret(authority.crl())}

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import building
+import graph_parts
 import graph_strategies
 import haproxy_words
 from hypothesis import assume, given, settings
@@ -40,11 +41,11 @@ def running_ids(lines: dict[str, str]) -> dict[str, int]:
     return {line.split()[1]: int(line.split()[4]) for line in lines.values()}
 
 
-@given(graph_strategies.member_lists, st.data(), st.booleans())
+@given(graph_parts.member_lists, st.data(), st.booleans())
 @few
 def test_removing_adding_and_reordering_members_changes_no_other_line(members: list[Any], data: st.DataObject, with_ids: bool) -> None:
     if with_ids:
-        ids = data.draw(st.lists(graph_strategies.uuids, min_size=len(members), max_size=len(members), unique_by=lambda text: text[-5:]))
+        ids = data.draw(st.lists(graph_parts.uuids, min_size=len(members), max_size=len(members), unique_by=lambda text: text[-5:]))
         assume("00000" not in {text[-5:] for text in ids})
         members = [{**member, "id": member_id} for member, member_id in zip(members, ids, strict=True)]
     before = server_lines(members)
@@ -94,13 +95,13 @@ def test_server_ids_are_valid_never_shared_and_a_function_of_the_set(ids: list[s
 @given(graph_strategies.graphs(), st.data())
 @settings(max_examples=40, deadline=None)
 def test_describing_another_listener_changes_no_line_of_the_others(document: Any, data: st.DataObject) -> None:
-    inside = document["loadbalancer"]
+    inside = {**document["loadbalancer"], "admin_state_up": True}
     used = {listener["protocol_port"] for listener in inside["listeners"]}
-    port = data.draw(graph_strategies.ports.filter(lambda number: number not in used))
+    port = data.draw(graph_parts.ports.filter(lambda number: number not in used))
     place = data.draw(st.integers(0, len(inside["listeners"])))
     more = [*inside["listeners"]]
     more.insert(place, {"protocol": "TCP", "protocol_port": port})
-    before = building.configuration(building.build(document)).split("\n\n")
+    before = building.configuration(building.build({"loadbalancer": inside})).split("\n\n")
     after = building.configuration(building.build({"loadbalancer": {**inside, "listeners": more}})).split("\n\n")
     assert [section.strip() for section in before if section.strip() not in {text.strip() for text in after}] == []
     assert len(after) == len(before) + 1

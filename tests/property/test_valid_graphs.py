@@ -1,9 +1,12 @@
-"""A graph that is right builds; what is built, real HAProxy takes; and every line of it is known to come from somewhere."""
+"""A graph that is right builds; what is built, the real programs take without a word; and every line of it is known to come from somewhere.
+
+Each property is looked at for as many graphs as a test run has time for, and, in a test marked slow, for twenty times as many.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,30 +14,67 @@ from typing import TYPE_CHECKING, Any
 import building
 import graph_strategies
 import haproxy_words
+import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.namespaces import Namespace, join
+from target_strategies import targets
 
 import compiler
 from agent import bundle_directory
 from compiler import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.haproxy import Haproxy
+    from compiler import Bundle, Target
 
-SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Any, Target]:
+    """A document and a target for it."""
+    document = draw(graph_strategies.graphs())
+    return document, draw(targets(document))
 
 
-@given(graph_strategies.graphs())
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
-def test_a_valid_graph_builds_without_an_error(document: Any) -> None:
-    bundle = building.build(document)
+def examples(number: int) -> settings:
+    return settings(max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+
+
+def built(document: Any, target: Target) -> Bundle:
+    bundle = building.build(document, target)
     assert [problem for problem in bundle.problems if problem.severity is Severity.ERROR] == []
-    for path, file in bundle.files.items():
-        if not path.endswith(".pem"):
-            haproxy_words.directives(file.content.decode())
+    return bundle
+
+
+def it_builds(document: Any, target: Target) -> None:
+    bundle = built(document, target)
+    inside = document["loadbalancer"]
+    up = [listener["protocol"] for listener in inside["listeners"] if listener["admin_state_up"] and inside["admin_state_up"]]
+    datagrams = [protocol for protocol in up if protocol in ("UDP", "SCTP")]
+    assert len([path for path in bundle.files if path.startswith("keepalived/")]) == len(datagrams) + bool(target.amphorae)
+    assert ("nftables/filter.nft" in bundle.files) == bool(datagrams)
+    directives = haproxy_words.directives(building.configuration(bundle))
+    assert [name for name, _ in directives].count("frontend") == len(up) - len(datagrams)
+
+
+@given(cases())
+@examples(100)
+def test_a_valid_graph_builds_without_an_error(case: tuple[Any, Target]) -> None:
+    it_builds(*case)
+
+
+@pytest.mark.slow
+@given(cases())
+@examples(2000)
+def test_many_valid_graphs_build_without_an_error(case: tuple[Any, Target]) -> None:
+    it_builds(*case)
 
 
 @given(graph_strategies.graphs())
-@settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
+@examples(50)
 def test_every_line_about_an_object_leads_back_to_it(document: Any) -> None:
     graph = compiler.load(json.dumps(document))
     bundle = compiler.build(graph, building.TARGET, building.secrets())
@@ -57,16 +97,58 @@ def test_every_line_about_an_object_leads_back_to_it(document: Any) -> None:
         assert (compiler.HAPROXY_CFG, number, origin) in bundle.source_map.lines_of(expected[1])
 
 
-@given(graph_strategies.graphs())
-@settings(max_examples=20, deadline=None, suppress_health_check=SLOW)
-def test_real_haproxy_takes_it(haproxy: Haproxy, document: Any) -> None:
-    bundle = building.build(document)
-    assert bundle.ok
-    directory = Path(tempfile.mkdtemp(prefix="hydria-"))
-    try:
-        bundle_directory.write(bundle.files, directory / "bundle")
-        checked = haproxy.check(directory / "bundle")
-    finally:
-        shutil.rmtree(directory)
+def haproxy_takes_it(haproxy: Haproxy, document: Any, target: Target) -> None:
+    bundle = built(document, msgspec.structs.replace(target, haproxy=haproxy.version))
+    with tempfile.TemporaryDirectory(prefix="hydria-") as directory:
+        bundle_directory.write(bundle.files, Path(directory, "bundle"))
+        checked = haproxy.check(Path(directory, "bundle"))
     assert checked.ok, checked.output + "\n" + building.configuration(bundle)
     assert not [line for line in checked.output.splitlines() if line.startswith("[")], checked.output
+
+
+@given(cases())
+@examples(40)
+def test_real_haproxy_takes_it(haproxy: Haproxy, case: tuple[Any, Target]) -> None:
+    haproxy_takes_it(haproxy, *case)
+
+
+@pytest.mark.slow
+@given(cases())
+@examples(800)
+def test_real_haproxy_takes_many(haproxy: Haproxy, case: tuple[Any, Target]) -> None:
+    haproxy_takes_it(haproxy, *case)
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[Namespace]:
+    """A machine with an `eth1`, which keepalived wants to be there for a VRRP instance; and with a cable to somebody else."""
+    with Namespace("amphora") as amphora, Namespace("other") as other:
+        join(amphora, "eth1", other, "eth1")
+        amphora.ip("address add 203.0.113.2/24 dev eth1")
+        yield amphora
+
+
+def keepalived_and_nft_take_it(namespace: Namespace, document: Any, target: Target) -> None:
+    bundle = built(document, target)
+    with tempfile.TemporaryDirectory(prefix="hydria-") as directory, namespace.entered():
+        bundle_directory.write(bundle.files, Path(directory, "bundle"))
+        for path, file in bundle.files.items():
+            if path.endswith((".conf", ".nft")):
+                command = ["keepalived", "-t", "-f"] if path.endswith(".conf") else ["nft", "-c", "-f"]
+                checked = subprocess.run(
+                    [*command, Path(directory, "bundle", path)], capture_output=True, text=True, timeout=60, check=False
+                )
+                assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", ""), file.content.decode()
+
+
+@given(cases())
+@examples(60)
+def test_real_keepalived_and_nft_take_it(namespace: Namespace, case: tuple[Any, Target]) -> None:
+    keepalived_and_nft_take_it(namespace, *case)
+
+
+@pytest.mark.slow
+@given(cases())
+@examples(1200)
+def test_real_keepalived_and_nft_take_many(namespace: Namespace, case: tuple[Any, Target]) -> None:
+    keepalived_and_nft_take_it(namespace, *case)
