@@ -122,9 +122,9 @@ def encrypting(haproxy: Haproxy, pki: Pki) -> Iterator[Serving]:
         ]
         tls = {"protocol": "TERMINATED_HTTPS", "default_tls_container_ref": "front"}
         names = [part["name"] for part in pools]
-        listeners = [listener(name, name, **({"timeout_member_connect": 200} if name in UNFIT else {})) for name in names]
+        listeners = [listener(name, name, **({"timeout_member_connect": 100} if name in UNFIT else {})) for name in names]
         listeners += [listener(f"{name} tls", name, **tls) for name in names]
-        listeners += [listener("verified briefly", "verified", **tls, timeout_member_connect=200)]
+        listeners += [listener("verified briefly", "verified", **tls, timeout_member_connect=100)]
         listeners += [listener("inside", "plain", **tls, protocol_port=inner.port)]
         yield stack.enter_context(serve(haproxy, listeners, pools, secrets=pki.secrets))
 
