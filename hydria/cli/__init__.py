@@ -115,6 +115,10 @@ def _run(arguments: list[str], output: Output) -> int:
         return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - the outermost place: here every error becomes a message
         _tell(error, output)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what failed may be standard output itself, and has been told
+            _write_no_more()
         return SYSTEM
     return code
 

@@ -392,7 +392,7 @@ def full_backlog() -> Iterator[int]:
 
 
 def at_most_12(context: ssl.SSLContext) -> ssl.SSLContext:
-    context.maximum_version = context.maximum_version.TLSv1_2
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

@@ -106,7 +106,7 @@ def place(haproxy: Haproxy, namespace: Namespace, check_command: str) -> Iterato
             listeners = [listener(part["name"], part["name"], insert_headers=FORWARDED) for part in pools]
             for part in listeners:
                 if "nobody" in part["name"]:
-                    part["timeout_member_connect"] = 100
+                    part["timeout_member_connect"] = 400
             listeners += [
                 listener("some", "web", allowed_cidrs=["198.51.100.7/32", "2001:db8:c::7/128"]),
                 listener("some networks", "web", allowed_cidrs=["198.51.100.0/29", "2001:db8:c::8/125"]),
