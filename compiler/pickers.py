@@ -6,7 +6,7 @@ Beside each picker stand the members in its order and what each is due: a client
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from compiler.graph import Member, Pool
@@ -28,10 +28,20 @@ class Candidates(NamedTuple):
     made: tuple[object, ...]
 
 
-def haproxy(pool: Pool, ids: Mapping[str, int], base: hashing.IdBase) -> Candidates:
-    """HAProxy's: `ids` maps member ids to server ids, `base` is how the consistent hash makes points of them (`picking.id_bases`)."""
+def haproxy(pool: Pool, ids: Mapping[str, int], base: hashing.IdBase, *, down: Collection[str] = ()) -> Candidates:
+    """HAProxy's: `ids` maps member ids to server ids, `base` is how the consistent hash makes points of them (`picking.id_bases`), `down`
+    holds the ids of members that checks have found down.
+    """
     servers = [
-        hashing.Server(ids[member.id], weight, member.backup, member.admin_state_up)
+        hashing.Server(
+            id=ids[member.id],
+            weight=weight,
+            backup=member.backup,
+            usable=member.admin_state_up and member.id not in down,
+            hash_key="addr-port" if pool.hash == "address" else "id",
+            address=ipaddress.ip_address(member.address).packed,
+            port=member.protocol_port,
+        )
         for member, weight in zip(pool.members, server_weights(pool), strict=True)
     ]
     key, backups = _key(pool), any(member.backup for member in pool.members)
@@ -43,13 +53,14 @@ def haproxy(pool: Pool, ids: Mapping[str, int], base: hashing.IdBase) -> Candida
     return Candidates(pool.members, picker.weights, picker, (pool.hash, key, base, tuple(servers)))
 
 
-def lvs(pool: Pool, family: Family, running: Sequence[Member] = ()) -> Candidates:
+def lvs(pool: Pool, family: Family, running: Sequence[Member] = (), *, down: Collection[str] = ()) -> Candidates:
     """The kernel's, for the clients of one family. `running` are the real servers that it has already, in the order in which they were added.
 
     keepalived takes out those that are gone, changes weights where they are and adds what is new; so whoever stays keeps its place, and
-    one whose weight becomes 0 keeps its share of the table, for which others then stand in.
+    one whose weight becomes 0 keeps its share of the table, for which others then stand in. One that it finds `down` it takes out.
     """
-    wanted = {member.id: member for member in pool.members if member.admin_state_up and (":" in member.address) == (family == 6)}
+    mine = [member for member in pool.members if member.admin_state_up and (":" in member.address) == (family == 6)]
+    wanted = {member.id: member for member in mine if member.id not in down}
     weights = {member.id: member.weight for member in running if _stays(member, wanted)}
     members = tuple(wanted[each] for each in dict.fromkeys([*weights, *wanted]))
     servers = [

@@ -10,11 +10,11 @@ from collections.abc import Collection
 
 import msgspec
 
+from compiler import pickers
 from compiler.graph import Listener, Member, Pool
 from compiler.identity import server_ids, transport
-from compiler.lower.backends import server_weights
 from compiler.target import Target, Version
-from fastpath import hashing, ipvs
+from fastpath import hashing
 
 #: HAProxy → the first versions of its branches whose consistent hash is as before 3.0 again (its changelog).
 _RING_REPAIRED: dict[Version, Version] = {(3, 2): (3, 2, 7)}
@@ -57,38 +57,25 @@ def pick(pool: Pool, listener: Listener, client: Client, target: Target, *, down
         return Picked(None, f"{pool.lb_algorithm or 'ROUND_ROBIN'} decides for each connection anew, by what went before")
     if pool.lb_algorithm == "SOURCE_IP_PORT" and client.port is None:
         return Picked(None, "SOURCE_IP_PORT depends on the client's port too, which was not given")
-    lvs = transport(listener) != "tcp"
-    made = _ipvs(pool, client, down) if lvs else _haproxy(pool, target, down)
-    picks = {picker.pick(ipaddress.ip_address(client.address).packed, client.port) for picker in made}
+    packed = ipaddress.ip_address(client.address).packed
+    made = _pickers(pool, listener, client, target, down)
+    picks = {each.members[each.picker.pick(packed, client.port)].id: each for each in made}
     if len(picks) > 1:
         version = ".".join(map(str, target.haproxy))
         return Picked(None, f"releases of HAProxy {version} differ in their consistent hash; the exact one (--target haproxy=…) tells")
     how = "hash" if pool.hash == "map" else "consistent hash"
     port = " and port" if pool.lb_algorithm == "SOURCE_IP_PORT" else ""
-    members = _of_family(pool, client) if lvs else pool.members
-    return Picked(members[picks.pop()], f"the {how} of the client's address{port} leads to it")
+    member = next(member for member in able if member.id in picks)
+    return Picked(member, f"the {how} of the client's address{port} leads to it")
 
 
-def _haproxy(pool: Pool, target: Target, down: Collection[str]) -> list[hashing.Picker]:
-    """What HAProxy may have: one picker, or one for each way that its consistent hash may be made, where the version leaves that open."""
+def _pickers(pool: Pool, listener: Listener, client: Client, target: Target, down: Collection[str]) -> list[pickers.Candidates]:
+    """What there may be: one, or one for each way that the consistent hash may be made, where HAProxy's version leaves that open."""
+    if transport(listener) != "tcp":
+        return [pickers.lvs(pool, 6 if ":" in client.address else 4, down=down)]
     ids = server_ids([member.id for member in pool.members])
-    listed = [
-        hashing.Server(
-            id=identifier,
-            weight=weight,
-            backup=member.backup,
-            usable=member.admin_state_up and member.id not in down,
-            hash_key="addr-port" if pool.hash == "address" else "id",
-            address=ipaddress.ip_address(member.address).packed,
-            port=member.protocol_port,
-        )
-        for member, identifier, weight in zip(pool.members, ids.values(), server_weights(pool), strict=True)
-    ]
-    key: hashing.Key = "source-port" if pool.lb_algorithm == "SOURCE_IP_PORT" else "source"
-    backups = any(member.backup for member in pool.members)
-    if pool.hash == "map":
-        return [hashing.Map(listed, key=key, allbackups=backups)]
-    return [hashing.Ring(listed, key=key, avalanche=True, allbackups=backups, id_base=base) for base in id_bases(target.haproxy)]
+    bases = id_bases(target.haproxy) if pool.hash == "consistent" else ("x4096",)
+    return [pickers.haproxy(pool, ids, base, down=down) for base in bases]
 
 
 def id_bases(version: Version) -> tuple[hashing.IdBase, ...]:
@@ -107,15 +94,3 @@ def id_bases(version: Version) -> tuple[hashing.IdBase, ...]:
 def _of_family(pool: Pool, client: Client) -> list[Member]:
     """The members that LVS has for this client: those of its address family. It holds no disabled ones."""
     return [member for member in pool.members if member.admin_state_up and (":" in member.address) == (":" in client.address)]
-
-
-def _ipvs(pool: Pool, client: Client, down: Collection[str]) -> list[hashing.Picker]:
-    """The kernel's, for members in the order that keepalived adds them; whom it finds down, it takes out."""
-    listed = [
-        ipvs.RealServer(ipaddress.ip_address(member.address).packed, member.protocol_port, 0 if member.id in down else member.weight)
-        for member in _of_family(pool, client)
-    ]
-    key: hashing.Key = "source-port" if pool.lb_algorithm == "SOURCE_IP_PORT" else "source"
-    if pool.hash == "map":
-        return [ipvs.SourceHashing(listed, key=key, fallback=True)]
-    return [ipvs.Maglev(listed, key=key, fallback=True)]
