@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import compiling, hashing
+from benchmarks import compiling, hashing, stats
 
-BENCHMARKS = {"compiling": compiling.run, "hashing": hashing.run}
+BENCHMARKS = {"compiling": compiling.run, "hashing": hashing.run, "stats": stats.run}
 
 
 def main() -> None:
