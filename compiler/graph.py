@@ -19,7 +19,8 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Milliseconds = Annotated[int, Meta(ge=0, le=31_536_000_000)]
 Weight = Annotated[int, Meta(ge=0, le=256)]
 Retries = Annotated[int, Meta(ge=1, le=10)]
-Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+# HAProxy holds 2^31 - 1 ms.
+Seconds = Annotated[int, Meta(ge=1, le=2_147_483)]
 
 ListenerProtocol = Literal["HTTP", "HTTPS", "TCP", "TERMINATED_HTTPS", "UDP", "SCTP", "PROMETHEUS"]
 PoolProtocol = Literal["HTTP", "HTTPS", "TCP", "PROXY", "PROXYV2", "UDP", "SCTP"]
@@ -103,7 +104,7 @@ class SessionPersistence(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
 
     type: PersistenceType
     cookie_name: str | None = None
-    persistence_timeout: Annotated[int, Meta(ge=1)] | None = None
+    persistence_timeout: Annotated[int, Meta(ge=1, le=2_678_400)] | None = None
     persistence_granularity: str | None = None
 
 

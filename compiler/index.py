@@ -79,6 +79,15 @@ class Index:
         return found
 
     @cached_property
+    def users(self) -> dict[str, list[Listener]]:
+        """Pool id → the listeners whose traffic can reach it."""
+        found: dict[str, list[Listener]] = {}
+        for listener in self.graph.listeners:
+            for pool in self.pools_of(listener):
+                found.setdefault(pool.id, []).append(listener)
+        return found
+
+    @cached_property
     def _paths(self) -> dict[int, str]:
         return {id(node): path for node, path in walk(self.graph)}
 

@@ -54,6 +54,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     min_version: Word
     max_version: Word
     alpn: Word | None
+    no_alpn: bool
 
 
 class Acl(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +100,7 @@ class Frontend(msgspec.Struct, frozen=True, kw_only=True):
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """A health check (4.2 http-check, external-check, 5.2 check). Times in seconds; `http` is None for a bare connection or handshake,
-    `command` a program that checks instead.
+    `command` a program that checks instead; `unverified`: whoever answers over TLS is believed.
     """
 
     node: HealthMonitor
@@ -108,6 +109,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     rise: int
     fall: int
     tls: bool
+    unverified: bool
     http: HttpCheck | None
     command: Word | None
 

@@ -17,7 +17,7 @@ import msgspec
 from compiler import documents, identity
 from compiler.errors import ProblemError
 from compiler.graph import TYPE_NAMES, L7Policy, Listener, LoadBalancer, Member, Node, Pool
-from compiler.problems import ObjectRef, Problem, did_you_mean
+from compiler.problems import MOST_PROBLEMS, ObjectRef, Problem, did_you_mean
 
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,10 +122,6 @@ def _fields(struct: type) -> dict[str, _Field]:
     }
 
 
-#: Problems that are told of one input; beyond, a person mends these first.
-_MOST_PROBLEMS = 1000
-
-
 class _Walk:
     """Goes through plain data along the structs' types, collecting problems; leaves out `null` where a default stands in for it."""
 
@@ -159,9 +155,6 @@ class _Walk:
         cleaned = []
         for number, item in enumerate(items):
             cleaned.append(item if _is_right(struct, item) else self.struct(struct, item, f"{path}[{number}]"))
-            if len(self.problems) > _MOST_PROBLEMS:
-                message = f"more than {_MOST_PROBLEMS} problems; mend these first"
-                raise ProblemError([*self.problems, Problem(path=path, code="too-many-problems", message=message)])
         return cleaned
 
     def _value(self, hint: Any, value: Any, path: str, ref: ObjectRef | None, holder: type[msgspec.Struct] | None = None) -> Any:
@@ -186,6 +179,9 @@ class _Walk:
         return value
 
     def _report(self, ref: ObjectRef | None, path: str, code: str, message: str, hint: str | None = None) -> None:
+        if len(self.problems) >= MOST_PROBLEMS:
+            told = f"more than {MOST_PROBLEMS} problems; mend these first"
+            raise ProblemError([*self.problems, Problem(path=path, code="too-many-problems", message=told)])
         self.problems.append(Problem(object=ref, path=path, code=code, message=message, hint=hint))
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+#: Problems that are told of one input; beyond, a person mends these first.
+MOST_PROBLEMS = 1000
+
+
 class Severity(StrEnum):
     """An error stops the build; a warning goes along with the bundle."""
 

@@ -24,6 +24,7 @@ Version = tuple[int, ...]
 class Feature(StrEnum):
     """What not every supported version of HAProxy can do. The value is what a message calls it."""
 
+    NO_ALPN = "a way to offer no protocol by ALPN (`no-alpn`)"
     HASH_KEY = "a choice of what the consistent hash knows servers by (`hash-key`)"
 
 
@@ -32,6 +33,7 @@ DEFAULT_CONNECTION_LIMIT = 50_000
 
 #: Feature → the first HAProxy that has it. The only place that knows.
 FIRST_HAPROXY: dict[Feature, Version] = {
+    Feature.NO_ALPN: (2, 8),
     Feature.HASH_KEY: (3, 0),
 }
 
@@ -41,7 +43,8 @@ def first_with(feature: Feature) -> str:
     return ".".join(map(str, FIRST_HAPROXY[feature]))
 
 
-#: The HAProxy branches that Hydria is tested with, oldest first; anything older than the first is refused.
+#: The oldest keepalived, and the HAProxy branches, oldest first, that Hydria is made for; anything older is refused.
+OLDEST_KEEPALIVED: Version = (2, 2)
 SUPPORTED_HAPROXY: tuple[Version, ...] = ((2, 6), (2, 8), (3, 0), (3, 2))
 
 
@@ -177,6 +180,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.haproxy < SUPPORTED_HAPROXY[0]:
             oldest = ".".join(map(str, SUPPORTED_HAPROXY[0]))
             found.append(_problem("haproxy", f"version {'.'.join(map(str, self.haproxy))} given; {oldest} is the oldest supported"))
+        if self.keepalived < OLDEST_KEEPALIVED:
+            oldest = ".".join(map(str, OLDEST_KEEPALIVED))
+            found.append(_problem("keepalived", f"version {'.'.join(map(str, self.keepalived))} given; {oldest} is the oldest supported"))
+        if self.memory is not None and self.memory <= 0:
+            found.append(_problem("memory", f"{self.memory} bytes given; a positive number is needed"))
         if not re.fullmatch(r"/[\w./:+@-]*", self.run_directory, re.ASCII):
             found.append(
                 _problem("run_directory", f"{self.run_directory!r} given; an absolute path of letters, digits and ./:_+@- is needed")
@@ -196,13 +204,24 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 found.append(_problem(key, f"{value!r} given; letters, digits and ./:@[]_- are allowed"))
         return found
 
+    def _who_is_who(self) -> list[Problem]:
+        found = []
+        if self.amphora not in [amphora.id for amphora in self.amphorae]:
+            found.append(_problem("amphora", f"{self.amphora!r} given; the id of one of `amphorae` is needed for ACTIVE_STANDBY"))
+        if len(self.amphorae) != 2:
+            found.append(_problem("amphorae", f"{len(self.amphorae)} given; ACTIVE_STANDBY needs both of the pair"))
+        elif len({amphora.id for amphora in self.amphorae}) < 2 or len({amphora.address for amphora in self.amphorae}) < 2:
+            found.append(_problem("amphorae", "both have the same id or address; each needs its own"))
+        elif (
+            all(is_address(amphora.address) for amphora in self.amphorae) and len({":" in amphora.address for amphora in self.amphorae}) > 1
+        ):
+            found.append(_problem("amphorae", "one has an IPv4, the other an IPv6 address; they talk to each other in one family"))
+        return found
+
     def _pair_problems(self) -> list[Problem]:
         found = []
-        if self.topology is Topology.ACTIVE_STANDBY:
-            if self.amphora not in [amphora.id for amphora in self.amphorae]:
-                found.append(_problem("amphora", f"{self.amphora!r} given; the id of one of `amphorae` is needed for ACTIVE_STANDBY"))
-            if len(self.amphorae) < 2:
-                found.append(_problem("amphorae", f"{len(self.amphorae)} given; ACTIVE_STANDBY needs both of the pair"))
+        if self.topology == Topology.ACTIVE_STANDBY:
+            found += self._who_is_who()
         if not re.fullmatch(r"[A-Za-z][\w.-]{0,14}", self.vrrp.interface, re.ASCII):
             found.append(_problem("vrrp.interface", f"{self.vrrp.interface!r} given; a network interface's name is needed"))
         if not re.fullmatch(r"/[\w./+-]+", self.check_command, re.ASCII):

@@ -87,8 +87,13 @@ def _rule(report: Report, listener: Listener, rule: L7Rule) -> None:
     elif rule.type == "SSL_VERIFY_RESULT":
         if not re.fullmatch(r"\d{1,5}", rule.value, re.ASCII):
             report.error(rule, "value", "invalid-value", f"{shown(rule.value)} given; OpenSSL's number, from 0 (fine), is needed")
-    else:
-        report.word(rule, "value", rule.value)
+    elif report.word(rule, "value", rule.value) and rule.compare_type != "REGEX":
+        if rule.type == "HOST_NAME" and re.search(r":\d+$", rule.value):
+            message = f"{shown(rule.value)} given: names are compared without their port, so that this never matches"
+            report.warning(rule, "value", "not-applicable", message)
+        elif rule.type in ("PATH", "FILE_TYPE") and "?" in rule.value:
+            message = f"{shown(rule.value)} given: a path ends before the ?, so that this never matches"
+            report.warning(rule, "value", "not-applicable", message)
 
 
 def _key(report: Report, rule: L7Rule) -> None:

@@ -49,6 +49,8 @@ def _vips(report: Report, target: Target) -> set[int]:
     for field, value in given.items():
         if report.address(graph, field, value):
             address = ipaddress.ip_address(value)
+            if address.is_multicast:
+                report.error(graph, field, "invalid-value", f"{value} given, which is a multicast address; nobody connects to those")
             families.add(address.version)
             other = seen.setdefault(address, field)
             if other != field:

@@ -9,6 +9,9 @@ from compiler.check.report import Report, shown
 from compiler.graph import HealthMonitor, Pool
 from compiler.identity import transport
 
+#: Seconds that keepalived's timers hold: 2^32 µs.
+LONGEST_TIMER = 4294
+
 
 def check(report: Report) -> None:
     """Every pool of UDP or SCTP, and those who use it."""
@@ -25,6 +28,8 @@ def check(report: Report) -> None:
             _monitor(report, pool.healthmonitor)
         if pool.tls_enabled:
             report.error(pool, "tls_enabled", "conflicting-fields", f"a {pool.protocol} pool cannot encrypt")
+        if pool.members and not any(member.weight and member.admin_state_up for member in pool.members):
+            report.warning(pool, "members", "not-applicable", "no member is switched on with a weight: LVS serves nobody")
         for member in pool.members:
             if member.backup:
                 report.warning(
@@ -58,13 +63,17 @@ def _is_granularity(text: str) -> bool:
     if "." not in text:
         return text.isascii() and text.isdecimal() and 1 <= int(text) <= 128
     try:
-        ipaddress.IPv4Network(f"0.0.0.0/{text}")
+        bits = int(ipaddress.IPv4Address(text))
     except ValueError:
         return False
-    return True
+    inverse = ~bits & 0xFFFFFFFF
+    return bits > 0 and inverse & (inverse + 1) == 0  # ones, then zeros
 
 
 def _monitor(report: Report, monitor: HealthMonitor) -> None:
+    for field in ("delay", "timeout"):
+        if getattr(monitor, field) > LONGEST_TIMER:
+            report.error(monitor, field, "inexpressible", f"{getattr(monitor, field)} s given; keepalived's timers hold {LONGEST_TIMER} s")
     if monitor.type != "HTTP":
         return
     if (monitor.http_method or "GET") != "GET":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from compiler import quoting
@@ -9,6 +10,9 @@ from compiler.check.report import Report, shown
 from compiler.graph import HealthMonitor, Pool
 from compiler.identity import SERVER_IDS
 from compiler.target import Feature, Target, first_with
+
+#: The unspecified addresses (RFC 1122 3.2.1.3, RFC 4291 2.5.2).
+_NOWHERE = frozenset(("0.0.0.0", "::"))  # noqa: S104  (to refuse them)
 
 _STREAM_MONITORS = ("HTTP", "HTTPS", "TCP", "PING", "TLS-HELLO")
 #: Which health monitors go with a pool's protocol; the API's own table.
@@ -43,8 +47,7 @@ def check(report: Report, target: Target) -> None:
 
 def _http_listeners_only(report: Report, pool: Pool) -> bool:
     """Whether every listener that uses the pool speaks HTTP (a PROXY pool takes the listener's mode)."""
-    users = [listener for listener in report.graph.listeners if pool.id in (p.id for p in report.index.pools_of(listener))]
-    return all(listener.protocol in ("HTTP", "TERMINATED_HTTPS") for listener in users)
+    return all(listener.protocol in ("HTTP", "TERMINATED_HTTPS") for listener in report.index.users.get(pool.id, ()))
 
 
 def _persistence(report: Report, pool: Pool) -> None:
@@ -79,17 +82,24 @@ def _members(report: Report, pool: Pool) -> None:
     for member in pool.members:
         if member.monitor_address is not None:
             report.address(member, "monitor_address", member.monitor_address)
-    places = report.index.endpoints(pool) if valid else [(member.address, member.protocol_port) for member in pool.members]
-    if len(set(places)) < len(places):
+    if not _NOWHERE.isdisjoint(addresses):
+        for member in pool.members:
+            if member.address in _NOWHERE:
+                message = f"{member.address} given; to HAProxy that is wherever the client wanted to go, to others this machine itself"
+                report.error(member, "address", "invalid-value", message)
+    if not valid or any(":" in address for address in addresses) or len(set(report.index.endpoints(pool))) < len(addresses):
         _duplicates(report, pool)
     if len(pool.members) >= SERVER_IDS:
         report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {SERVER_IDS - 1} can be told apart")
 
 
 def _duplicates(report: Report, pool: Pool) -> None:
-    seen: dict[tuple[str, int], int] = {}
+    seen: dict[tuple[object, int], int] = {}
     for number, member in enumerate(pool.members):
-        other = seen.setdefault((member.address, member.protocol_port), number)
+        # IPv6 has several spellings of one address.
+        known = quoting.is_address(member.address) and ":" in member.address
+        address = ipaddress.IPv6Address(member.address) if known else member.address
+        other = seen.setdefault((address, member.protocol_port), number)
         if other != number:
             message = f"{member.address} port {member.protocol_port} is member {report.index.path(pool.members[other])} already"
             report.error(member, "address", "duplicate-member", message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from compiler.check.report import Report
 from compiler.graph import L7Policy, Listener, Pool
 from compiler.identity import transport
@@ -60,7 +62,20 @@ def _reference(report: Report, node: Listener | L7Policy, field: str, given: Poo
         if pool_id is not None and pool_id not in index.pools:
             report.error(node, f"{field}_id", "dangling-reference", f"no pool {pool_id} is described in this document")
     elif given.is_reference:
+        _nothing_beside(report, node, field, given)
         _named_pool(report, node, field, given)
+
+
+def _nothing_beside(report: Report, node: Listener | L7Policy, field: str, given: Pool) -> None:
+    """What stands beside a reference's name or id would be lost: the pool is as it is described elsewhere."""
+    for known in msgspec.structs.fields(Pool):
+        value = getattr(given, known.name)
+        default = known.default_factory() if known.default_factory is not msgspec.NODEFAULT else known.default
+        if known.name not in ("id", "name") and value != default:
+            message = f"{known.name} is given beside a reference by {'id' if given.id else 'name'}; it belongs where the pool is described"
+            report.error(
+                node, f"{field}.{known.name}", "conflicting-fields", message, "a pool that is described has protocol and lb_algorithm"
+            )
 
 
 def _named_pool(report: Report, node: Listener | L7Policy, field: str, given: Pool) -> None:

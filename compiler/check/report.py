@@ -6,7 +6,7 @@ from typing import Any
 
 from compiler import quoting
 from compiler.index import Index, Object, reference
-from compiler.problems import Problem, Severity
+from compiler.problems import MOST_PROBLEMS, Problem, Severity
 
 
 class Report:
@@ -26,6 +26,11 @@ class Report:
         self._add(node, field, severity=Severity.WARNING, code=code, message=message, hint=hint)
 
     def _add(self, node: Object, field: str, **said: Any) -> None:
+        if len(self.problems) >= MOST_PROBLEMS:
+            if self.problems[-1].code != "too-many-problems":
+                told = f"more than {MOST_PROBLEMS} problems; mend these first"
+                self.problems.append(Problem(path="loadbalancer", code="too-many-problems", message=told))
+            return
         path = self.index.path(node) + (f".{field}" if field else "")
         self.problems.append(Problem(object=reference(node), path=path, **said))
 

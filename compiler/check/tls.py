@@ -24,6 +24,8 @@ _LISTENER_FIELDS = (
     "tls_versions",
     "alpn_protocols",
     "hsts_max_age",
+    "hsts_include_subdomains",
+    "hsts_preload",
 )
 _POOL_FIELDS = ("tls_container_ref", "ca_tls_container_ref", "crl_container_ref", "tls_ciphers", "tls_versions", "alpn_protocols")
 
@@ -35,6 +37,8 @@ def check(report: Report, material: Material, now: dt.datetime | None) -> None:
             _listener(report, listener, material, now)
         else:
             _unused(report, listener, _LISTENER_FIELDS, f"a {listener.protocol} listener does not end TLS")
+            if listener.client_authentication != "NONE":
+                _unused(report, listener, ("client_authentication",), f"a {listener.protocol} listener does not end TLS")
     for pool in report.index.pools.values():
         if pool.tls_enabled:
             _pool(report, pool, material, now)
@@ -55,6 +59,8 @@ def _listener(report: Report, listener: Listener, material: Material, now: dt.da
         report.error(listener, "default_tls_container_ref", "missing-field", message)
     secret("default_tls_container_ref", listener.default_tls_container_ref, material.identity)
     for number, reference in enumerate(listener.sni_container_refs):
+        if not reference:
+            report.error(listener, f"sni_container_refs[{number}]", "missing-field", "'' given; a secret's reference is needed")
         secret(f"sni_container_refs[{number}]", reference, material.identity)
     secret("client_ca_tls_container_ref", listener.client_ca_tls_container_ref, material.authorities)
     secret("client_crl_container_ref", listener.client_crl_container_ref, material.revocations)
@@ -116,6 +122,24 @@ def _dates(report: Report, node: Listener | Pool, field: str, found: Identity | 
         )
 
 
+def _useless(report: Report, node: Listener | Pool) -> None:
+    """Ciphers and versions that together do not do what they look like."""
+    versions = node.tls_versions or ("TLSv1.2", "TLSv1.3")
+    newest = max(map(VERSIONS.index, versions))
+    if newest < VERSIONS.index("TLSv1.2") and "@SECLEVEL=0" not in (node.tls_ciphers or ""):
+        message = f"OpenSSL 3 refuses {', '.join(versions)} at its default security level, so no handshake succeeds"
+        report.warning(node, "tls_versions", "not-applicable", message, "tls_ciphers: DEFAULT:@SECLEVEL=0 lets it")
+    names = [name for name in re.split("[:,]", node.tls_ciphers or "") if name]
+    suites = [name for name in names if name.startswith("TLS_")]
+    if names and suites == names and any(version != "TLSv1.3" for version in versions):
+        message = "only suites of TLS 1.3 given: earlier versions, which are allowed too, use HAProxy's own ciphers"
+        report.warning(node, "tls_ciphers", "not-applicable", message, "tls_versions: [TLSv1.3] allows no other version")
+    elif names and not suites and set(versions) == {"TLSv1.3"}:
+        report.warning(
+            node, "tls_ciphers", "not-applicable", "TLS 1.3 alone is allowed, which has none of these ciphers (its names begin with TLS_)"
+        )
+
+
 def _parameters(report: Report, node: Listener | Pool) -> None:
     if node.tls_ciphers and not re.fullmatch(r"[A-Za-z0-9_+!@=.-]+([:,][A-Za-z0-9_+!@=.-]+)*", node.tls_ciphers):
         message = f"{shown(node.tls_ciphers)} given; OpenSSL names of ciphers with : between them are needed"
@@ -126,6 +150,7 @@ def _parameters(report: Report, node: Listener | Pool) -> None:
             missing = ", ".join(version for version in VERSIONS[places[0] : places[-1]] if version not in node.tls_versions)
             message = f"{', '.join(node.tls_versions)} given; HAProxy takes a range of versions without gaps (missing: {missing})"
             report.error(node, "tls_versions", "inexpressible", message)
+    _useless(report, node)
     for number, protocol in enumerate(node.alpn_protocols or ()):
         if protocol not in ALPN:
             report.error(node, f"alpn_protocols[{number}]", "invalid-value", f"{shown(protocol)} given; allowed: {', '.join(ALPN)}")

@@ -41,7 +41,7 @@ class Lowered(msgspec.Struct, frozen=True):
 def lower(index: Index, target: Target, material: Material, previous: Mapping[str, int] | None = None) -> Lowered:
     """The IR of a graph without errors. `previous`: member id → server id of the generation that runs, which is kept."""
     graph = index.graph
-    files = Files(material)
+    files = Files(material, target)
     enabled = [listener for listener in graph.listeners if graph.admin_state_up and listener.admin_state_up]
     listeners = [listener for listener in enabled if transport(listener) == "tcp"]
     lvs = [listener for listener in enabled if transport(listener) != "tcp"]
@@ -62,7 +62,7 @@ def lower(index: Index, target: Target, material: Material, previous: Mapping[st
             frontends=frontends,
             backends=backends,
         ),
-        vrrp=lower_vrrp(graph, target) if target.topology is Topology.ACTIVE_STANDBY else None,
+        vrrp=lower_vrrp(graph, target) if target.topology == Topology.ACTIVE_STANDBY else None,
         lvs=tuple(lower_lvs(index, listener, target) for listener in lvs),
         filter=lower_filter(index, lvs, target),
         files=files.made,
@@ -90,7 +90,7 @@ def _global(graph: LoadBalancer, target: Target, peers: ir.Peers | None, *, fork
 
 def _peers(graph: LoadBalancer, target: Target, name: quoting.Word) -> ir.Peers:
     """Both of a pair, at their own addresses; a single amphora has itself, at a socket."""
-    if target.topology is Topology.SINGLE:
+    if target.topology == Topology.SINGLE:
         socket = quoting.word(f"unix@{target.run_directory}/{graph.id}.peers")
         return ir.Peers(node=graph, name=name, local_peer=quoting.keyword("local"), socket=socket, pair=())
     pair = tuple((peer_name(amphora.id), quoting.endpoint(amphora.address, PEER_PORT)) for amphora in target.amphorae)

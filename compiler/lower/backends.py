@@ -107,8 +107,9 @@ def _check(monitor: HealthMonitor, pool: Pool, target: Target, vip: str) -> ir.C
         timeout=monitor.timeout,
         rise=monitor.max_retries,
         fall=monitor.max_retries_down,
-        # A pool that encrypts is checked through its own TLS, with its own verification.
-        tls=monitor.type in ("HTTPS", "TLS-HELLO") and not pool.tls_enabled,
+        tls=monitor.type in ("HTTPS", "TLS-HELLO"),
+        # A pool that encrypts is checked with its own verification: HAProxy has one for each server.
+        unverified=not pool.tls_enabled,
         http=_http_check(monitor, vip) if monitor.type in ("HTTP", "HTTPS") else None,
         command=quoting.word(target.check_command) if monitor.type == "PING" else None,
     )

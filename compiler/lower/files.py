@@ -13,6 +13,7 @@ from compiler.certificates import Material
 from compiler.check.tls import VERSIONS
 from compiler.graph import Listener, Pool
 from compiler.quoting import Word
+from compiler.target import Feature, Target
 
 _REFERENCES = uuid.UUID("3d2c2f0e-5b0a-5a3c-8f57-b1de0b6f8f5e")
 #: What SNI can ask for (RFC 6066 3, RFC 6125 6.4.3); anything else in a certificate is not a name for HAProxy's crt-list.
@@ -30,8 +31,9 @@ class Made(NamedTuple):
 class Files:
     """Makes files once each; `made` holds them by path, with the object and field that asked first."""
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: Material, target: Target) -> None:
         self._material = material
+        self._target = target
         self.made: dict[str, Made] = {}
 
     def allowed(self, listener: Listener) -> Word | None:
@@ -91,6 +93,8 @@ class Files:
             min_version=_version(versions[0]),
             max_version=_version(versions[-1]),
             alpn=quoting.word(",".join(alpn)) if alpn else None,
+            # Since it can be told not to, HAProxy offers h2 by itself where nothing is said.
+            no_alpn=alpn is not None and not alpn and self._target.has(Feature.NO_ALPN),
         )
 
     def _add(self, path: str, content: bytes, node: Listener | Pool, field: str, *, secret: bool = False) -> Word:

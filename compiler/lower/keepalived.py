@@ -93,8 +93,8 @@ def _virtual_servers(graph: LoadBalancer, pool: Pool | None, target: Target) -> 
     for family in (4, 6):
         members = [member for member in (pool.members if pool else ()) if _family(member.address) == family and member.admin_state_up]
         mine = [vip for vip in vips if _family(vip) == family]
-        # keepalived ignores a virtual server without real servers, and says so; there is nothing for it to do.
-        if pool is not None and mine and members:
+        # keepalived complains of a virtual server without real servers, or of one in which nobody has a weight; there is nothing for it to do.
+        if pool is not None and mine and any(member.weight for member in members):
             scheduler, flags = _scheduler(pool)
             found.append(
                 ir.VirtualServer(

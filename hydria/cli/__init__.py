@@ -107,6 +107,8 @@ def _run(arguments: list[str], output: Output) -> int:
         return done.exit_code
     except click.ClickException as error:
         error.show()
+        if "--json" in arguments:
+            output.document({"ok": False, "error": {"code": "usage", "message": error.format_message()}})
         return USAGE
     except (KeyboardInterrupt, click.Abort):
         return 128 + signal.SIGINT

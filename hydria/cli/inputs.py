@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import stat
 import sys
@@ -129,7 +130,7 @@ def build(source: Source, secrets: Path | None, target: Target) -> Built:
     except ProblemError as error:
         return Built(None, None, sort(error.problems))
     found = secret_files.resolve(compiler.secret_references(graph), secrets, source.base)
-    bundle = compiler.build(graph, target, found)
+    bundle = compiler.build(graph, target, found, now=dt.datetime.now(dt.UTC))
     return Built(graph, bundle, placed(source, bundle.problems))
 
 
