@@ -218,7 +218,7 @@ def test_nothing_is_wrong_with_it(name: str, haproxy: Haproxy, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", [*FORWARDED_BY_LVS, *TARGETS])
 def test_keepalived_and_the_packet_filter_take_it(name: str, tmp_path: Path) -> None:
-    files = written(name, tmp_path / "bundle").files
+    files = written(name, tmp_path / "bundle", run_directory="/tmp").files
     ours = [path for path in files if path.startswith(("keepalived/", "nftables/"))]
     assert ours
     # keepalived refuses to run VRRP on loopback, and must not look at this machine's own addresses.

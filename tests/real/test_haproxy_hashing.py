@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import pytest
 
 from agent.supervised import SupervisedHaproxy
-from fastpath.hashing import Balance, Map, Ring, Server
+from compiler.picking import id_bases
+from fastpath.hashing import Balance, IdBase, Map, Ring, Server
 
 if TYPE_CHECKING:
     from agent.haproxy import Haproxy
@@ -63,7 +64,7 @@ class Pool(NamedTuple):
     name: str
     balance: str
     hash_type: str
-    model: Callable[[list[Server]], Balance]
+    model: Callable[[list[Server], IdBase], Balance]
 
     @property
     def consistent(self) -> bool:
@@ -73,15 +74,17 @@ class Pool(NamedTuple):
 SOURCE_PORT = "hash src,concat(-,txn.port)"
 
 POOLS = (
-    Pool("ring", "source", "consistent", Ring),
-    Pool("ring-port", SOURCE_PORT, "consistent", lambda servers: Ring(servers, key="source-port")),
-    Pool("ring-port-wt6", SOURCE_PORT, "consistent wt6", lambda servers: Ring(servers, key="source-port", function="wt6")),
-    Pool("map", "source", "map-based", Map),
+    Pool("ring", "source", "consistent", lambda servers, base: Ring(servers, id_base=base)),
+    Pool("ring-port", SOURCE_PORT, "consistent", lambda servers, base: Ring(servers, key="source-port", id_base=base)),
+    Pool(
+        "ring-port-wt6", SOURCE_PORT, "consistent wt6", lambda servers, base: Ring(servers, key="source-port", function="wt6", id_base=base)
+    ),
+    Pool("map", "source", "map-based", lambda servers, _: Map(servers)),
     Pool(
         "map-port",
         SOURCE_PORT,
         "map-based crc32 avalanche",
-        lambda servers: Map(servers, key="source-port", function="crc32", avalanche=True),
+        lambda servers, _: Map(servers, key="source-port", function="crc32", avalanche=True),
     ),
 )
 
@@ -205,7 +208,7 @@ def test_every_client_gets_the_server_that_the_model_says(haproxy: Haproxy, run_
                     answer = running.stats.ask(command.format(pool.name, run=run_directory))
                     assert answer.strip() in ("", "New server registered.", "Server deleted."), (command, answer)
                     expect(command, servers, pool.consistent)
-                model, names = pool.model(list(servers.values())), list(servers)
+                model, names = pool.model(list(servers.values()), id_bases(haproxy.version)[0]), list(servers)
                 for width in (4, 16):
                     addresses, ports = clients(f"{pool.name} {number}", 4 if width == 4 else 16)
                     picks = model.pick_many(addresses, array("H", ports), width=4 if width == 4 else 16)

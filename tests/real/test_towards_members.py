@@ -165,10 +165,11 @@ class TestEncryption:
             told: str | None = encrypting.fetch(listener_name, tls=tls, server_name=server_name).json()["arrival"]["tls"]["server_name"]
             return told
 
+        # Without a name first: HAProxy 3.0 may take up a session again that was made with one, and the member then knows that.
+        assert asked("good", None) is None
+        assert asked("good tls", None) is None
         assert asked("good tls", "asked.example") == "asked.example"
         assert asked("good tls", "other.example") == "other.example"
-        assert asked("good tls", None) is None
-        assert asked("good", None) is None
 
     def test_a_member_must_have_the_name_that_is_asked_for(self, encrypting: Serving, pki: Pki) -> None:
         """With an authority given and a name asked for, HAProxy also holds the certificate's name against it (5.2 verify, verifyhost)."""
