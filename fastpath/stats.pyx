@@ -247,7 +247,7 @@ cdef class Servers:
     cdef int append(self, const Span *name, str status, uint64_t weight) except -1:
         if self.size == self.room:
             self.records = <Record *> larger(self.records, &self.room, self.size + 1, sizeof(Record))
-        if self.names_room - self.names_size < name.length:
+        if self.names == NULL or self.names_room - self.names_size < name.length:
             self.names = <uint8_t *> larger(self.names, &self.names_room, self.names_size + name.length, 1)
         memcpy(self.names + self.names_size, name.first, name.length)
         self.names_size += name.length

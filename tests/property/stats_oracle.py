@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
+from fastpath import stats
 from fastpath.stats import Columns, Frontend, Info
 
 SHOWN = 80
@@ -204,3 +205,38 @@ def info(dump: bytes, numbers: tuple[str, ...] = ()) -> Info:
     if at + 1 < len(dump):
         raise damaged(at + 1, "the empty line before this ends the dump, but it goes on")
     return found
+
+
+# --- one against the other ----------------------------------------------------------------------------------------------------------------
+
+TEXTS = ("pxname", "svname", "status", "last_chk", "nonsense")
+NUMBERS = ("type", "weight", "stot", "lastsess", "h1_total_bytes_in")
+STATE_TEXTS = ("srv_name", "srv_addr", "srv_agent_port")
+STATE_NUMBERS = ("srv_id", "srv_uweight")
+
+
+def _ours(dump: bytes) -> Beat:
+    found = stats.heartbeat(dump)
+    return found.frontends, [
+        (backend.name, backend.status, [(server.name, server.status, server.weight) for server in backend.servers])
+        for backend in found.backends
+    ]
+
+
+#: What is tested, and what it is held against.
+PAIRS: dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], Any]]] = {
+    "heartbeat": (_ours, heartbeat),
+    "columns": (lambda dump: stats.columns(dump, TEXTS, NUMBERS), lambda dump: columns(dump, TEXTS, NUMBERS)),
+    "servers_state": (
+        lambda dump: stats.servers_state(dump, STATE_TEXTS, STATE_NUMBERS),
+        lambda dump: columns(dump, STATE_TEXTS, STATE_NUMBERS, b" "),
+    ),
+    "info": (lambda dump: stats.info(dump, ["Pid", "Uptime_sec"]), lambda dump: info(dump, ("Pid", "Uptime_sec"))),
+}
+
+
+def outcome(call: Callable[[bytes], Any], dump: bytes) -> Any:
+    try:
+        return call(dump)
+    except ValueError as error:
+        return str(error)

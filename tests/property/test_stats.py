@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import stats_oracle as oracle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from fastpath import stats
+from stats_oracle import PAIRS, STATE_NUMBERS, STATE_TEXTS, outcome
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "stats"
 DUMPS: dict[str, dict[str, bytes]] = {
@@ -23,38 +20,7 @@ DUMPS: dict[str, dict[str, bytes]] = {
     for path in sorted(VECTORS.glob("*.json.xz"))
 }
 
-TEXTS = ("pxname", "svname", "status", "last_chk", "nonsense")
-NUMBERS = ("type", "weight", "stot", "lastsess", "h1_total_bytes_in")
-STATE_TEXTS = ("srv_name", "srv_addr", "srv_agent_port")
-STATE_NUMBERS = ("srv_id", "srv_uweight")
-
-
-def beat(dump: bytes) -> oracle.Beat:
-    found = stats.heartbeat(dump)
-    return found.frontends, [
-        (backend.name, backend.status, [(server.name, server.status, server.weight) for server in backend.servers])
-        for backend in found.backends
-    ]
-
-
-#: What is tested, and what it is held against.
-PAIRS: dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], Any]]] = {
-    "heartbeat": (beat, oracle.heartbeat),
-    "columns": (lambda dump: stats.columns(dump, TEXTS, NUMBERS), lambda dump: oracle.columns(dump, TEXTS, NUMBERS)),
-    "servers_state": (
-        lambda dump: stats.servers_state(dump, STATE_TEXTS, STATE_NUMBERS),
-        lambda dump: oracle.columns(dump, STATE_TEXTS, STATE_NUMBERS, b" "),
-    ),
-    "info": (lambda dump: stats.info(dump, ["Pid", "Uptime_sec"]), lambda dump: oracle.info(dump, ("Pid", "Uptime_sec"))),
-}
 COMMANDS = {"heartbeat": "show stat", "columns": "show stat", "servers_state": "show servers state", "info": "show info"}
-
-
-def outcome(call: Callable[[bytes], Any], dump: bytes) -> Any:
-    try:
-        return call(dump)
-    except ValueError as error:
-        return str(error)
 
 
 def agree(name: str, dump: bytes) -> Any:

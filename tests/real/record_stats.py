@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agent.clock import SystemClock, wait_until
@@ -113,8 +114,9 @@ def free_ports(count: int) -> list[int]:
         return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
 
 
-def record(binary: str) -> dict[str, str]:
-    """The answers to all commands, after the checks have come to their verdicts."""
+@contextmanager
+def judging(binary: str) -> Iterator[StatsSocket]:
+    """HAProxy with the configuration above, after the checks have come to their verdicts."""
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         closed = stack.enter_context(socket.socket())
         closed.bind(("127.0.0.1", 0))  # bound, but not listening
@@ -128,7 +130,7 @@ def record(binary: str) -> dict[str, str]:
             stats = StatsSocket(path)
             if not wait_until(lambda: judged(stats), 20, SystemClock()):
                 raise RuntimeError("the checks did not come to their verdicts")
-            return {command: stats.ask_bytes(command).decode("latin-1") for command in COMMANDS}
+            yield stats
         finally:
             process.terminate()
             process.wait()
@@ -143,7 +145,8 @@ def judged(stats: StatsSocket) -> bool:
 
 
 def main() -> None:
-    dumps = record(sys.argv[1])
+    with judging(sys.argv[1]) as stats:
+        dumps = {command: stats.ask_bytes(command).decode("latin-1") for command in COMMANDS}
     version = re.search(r"^Version: (\d+\.\d+)", dumps["show info"], re.MULTILINE)
     if version is None:
         raise RuntimeError(dumps["show info"])
