@@ -85,11 +85,22 @@ def main() -> NoReturn:
     """The command: runs the verb that the arguments name and exits as the rules above say."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
+    _have_streams()
     if COMPLETION in os.environ:  # a shell wants to know how a line goes on
         from click.shell_completion import shell_complete  # noqa: PLC0415 - needed only then
 
-        sys.exit(shell_complete(hydria, {}, "hydria", COMPLETION, os.environ[COMPLETION]))
+        try:
+            sys.exit(shell_complete(hydria, {}, "hydria", COMPLETION, os.environ[COMPLETION]))
+        except (KeyError, ValueError) as error:
+            sys.exit(f"hydria: {COMPLETION} is for shells, which set COMP_WORDS and COMP_CWORD besides ({error!r})")
     sys.exit(_run(sys.argv[1:], Output()))
+
+
+def _have_streams() -> None:
+    """A stream that whoever starts the command has closed (`>&-`) is one in which nothing is written or read."""
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def _end(number: int, _frame: object) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from compiler.identity import transport
 from compiler.index import Index
 
 if TYPE_CHECKING:
@@ -62,14 +63,16 @@ class Change(NamedTuple):
 class Names:
     """Titles and places of a graph's objects by their ids; an object without a name is called by where it is, or by its id.
 
-    `listeners` are the ids of those that listen.
+    `listeners` are the ids of those that HAProxy serves, `elsewhere` of those that keepalived would.
     """
 
     def __init__(self, graph: LoadBalancer, target: Target) -> None:
         self.titles: dict[str, str] = {}
         self.protocols: dict[str, str] = {}
         self.places: dict[str, str] = {}
-        self.listeners = [listener.id for listener in graph.listeners if listener.admin_state_up and graph.admin_state_up]
+        enabled = [listener for listener in graph.listeners if listener.admin_state_up and graph.admin_state_up]
+        self.listeners = [listener.id for listener in enabled if transport(listener) == "tcp"]
+        self.elsewhere = [listener.id for listener in enabled if transport(listener) != "tcp"]
         for listener in graph.listeners:
             where = _place(target.bind_address or graph.vip_address, listener.protocol_port + target.port_offset)
             self.places[listener.id] = where

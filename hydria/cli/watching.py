@@ -36,6 +36,10 @@ class Watcher(ABC):
             self.output.note(
                 f"listener {self.names.titles[listener]} serves {self.names.protocols[listener]} on {self.names.places[listener]}"
             )
+        for listener in self.names.elsewhere:
+            self.output.note(
+                f"listener {self.names.titles[listener]} is {self.names.protocols[listener]}: keepalived's, which is not run here"
+            )
         if not self.names.listeners:
             self.output.note("no listener is enabled, so nothing can be reached")
         self.output.note("Ctrl-C ends it")
