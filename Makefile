@@ -24,6 +24,7 @@ test: .venv/.development ## all tests but those that take minutes each
 
 test-slow: DEBIAN += user-mode-linux ipvsadm
 test-slow: .venv/.development ## the tests that take minutes
+	@$(PIP) install --group fuzz
 	@$(BIN)/python -m pytest -m slow
 
 lint: .venv/.development ## style, format and types; any remark is an error
