@@ -106,7 +106,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     haproxy: Version = (2, 6)
     keepalived: Version = (2, 2, 7)
-    cpus: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    cpus: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     memory: int | None = None
     topology: Topology = Topology.SINGLE
     run_directory: str = "/run/hydria"
@@ -117,7 +117,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     maxconn: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 1_000_000
     log: str | None = "/dev/log"
     hard_stop_after: Annotated[int, msgspec.Meta(ge=1, le=2_147_483)] = 3600
-    max_reloads: Annotated[int, msgspec.Meta(ge=1)] = 50
+    max_reloads: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 50
     check_command: str = "/usr/bin/hydria-probe"
     amphora: str | None = None
     amphorae: tuple[Amphora, ...] = ()
@@ -244,6 +244,9 @@ def _network_problems(path: str, network: VipNetwork) -> list[Problem]:
     for field, value in addresses.items():
         if not is_address(value):
             found.append(_problem(f"{path}.{field}", f"{value!r} given; an IP address is needed"))
+    for field, value in (addresses | cidrs).items():
+        if (":" in value) != (":" in network.address):
+            found.append(_problem(f"{path}.{field}", f"{value!r} given, which is of another family than the VIP {network.address}"))
     for field, value in cidrs.items():
         try:
             valid = ipaddress.ip_network(value) is not None and "%" not in value

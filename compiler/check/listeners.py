@@ -9,7 +9,7 @@ from compiler.check import l7
 from compiler.check.report import Report, shown
 from compiler.graph import HeaderName, Listener
 from compiler.problems import did_you_mean
-from compiler.target import Target
+from compiler.target import Target, Topology
 
 #: What each listener can hand its connections to; the API's own table.
 POOL_PROTOCOLS: dict[str, tuple[str, ...]] = {
@@ -55,6 +55,10 @@ def _vips(report: Report, target: Target) -> set[int]:
             other = seen.setdefault(address, field)
             if other != field:
                 report.error(graph, field, "conflicting-fields", f"{value} given, which {other} is already")
+    mine = next((amphora.address for amphora in target.amphorae if amphora.id == target.amphora), None)
+    if target.topology == Topology.ACTIVE_STANDBY and mine is not None and (6 if ":" in mine else 4) not in families:
+        message = f"no VIP is of the family of the amphora's own address {mine}; keepalived needs one"
+        report.error(graph, "vip_address", "incompatible-family", message)
     if target.bind_address is not None:
         families |= {4, 6}
     return families

@@ -127,3 +127,25 @@ def test_of_very_many_problems_of_checks_the_first_are_told() -> None:
     found = told(pools=[web(members=members)])
     assert len(found) == 1001
     assert found[-1][2] == "too-many-problems"
+
+
+def test_a_pair_speaks_the_family_of_a_vip() -> None:
+    target = compiler.Target.read(
+        json.dumps(
+            {
+                "topology": "ACTIVE_STANDBY",
+                "amphora": "a",
+                "amphorae": [{"id": "a", "address": "2001:db8::2"}, {"id": "b", "address": "2001:db8::3"}],
+            }
+        )
+    )
+    graph = compiler.load('{"vip_address": "192.0.2.1"}')
+    assert [(problem.path, problem.code) for problem in compiler.build(graph, target).problems] == [
+        ("loadbalancer.vip_address", "incompatible-family")
+    ]
+
+
+def test_a_network_is_of_its_vips_family() -> None:
+    with pytest.raises(compiler.ProblemError) as caught:
+        compiler.Target.read('{"networks": [{"address": "192.0.2.1", "cidr": "2001:db8::/64", "gateway": "2001:db8::1"}]}')
+    assert {problem.path for problem in caught.value.problems} == {"target.networks[0].cidr", "target.networks[0].gateway"}
