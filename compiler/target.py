@@ -245,7 +245,7 @@ def _network_problems(path: str, network: VipNetwork) -> list[Problem]:
         if not is_address(value):
             found.append(_problem(f"{path}.{field}", f"{value!r} given; an IP address is needed"))
     for field, value in (addresses | cidrs).items():
-        if (":" in value) != (":" in network.address):
+        if is_address(value.partition("/")[0]) and (":" in value) != (":" in network.address):
             found.append(_problem(f"{path}.{field}", f"{value!r} given, which is of another family than the VIP {network.address}"))
     for field, value in cidrs.items():
         try:

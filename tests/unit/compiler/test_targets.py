@@ -53,7 +53,7 @@ class TestParse:
             ("cpus", "target.cpus", "''"),
             ("cpus=four", "target.cpus", "'four'"),
             ("cpus=0", "target", ">= 1"),
-            ("cpus=2000", "target", "<= 1024"),
+            ("cpus=2000", "target", "<= 64"),
             ("haproxy=3", "target.haproxy", "a version such as"),
             ("haproxy=new", "target.haproxy", "a version such as"),
             ("haproxy=2.4", "target.haproxy", "2.6 is the oldest"),
