@@ -12,9 +12,12 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import compiler
@@ -22,7 +25,7 @@ from benchmarks.measuring import Table
 
 ROOT = Path(__file__).parent.parent
 OCTAVIA = ROOT / ".venv" / "octavia" / "bin" / "python"
-ROUNDS = 9
+ROUNDS = 15
 
 
 def run() -> Iterator[Table]:
@@ -87,22 +90,36 @@ def _seconds(text: bytes) -> float:
     return time.perf_counter() - begin
 
 
+_TURNS = """
+import sys
+from benchmarks import compiling
+text = open(sys.argv[1], "rb").read()
+compiling._compile(text)
+for _ in sys.stdin:
+    print(compiling._seconds(text), flush=True)
+"""
+
+
 def _beside_octavia() -> Table:
-    text = graph(100, 200)
-    _compile(text)
+    """Each in a process of its own, in turn."""
     octavia: list[float] = []
     hydria: list[float] = []
-    with subprocess.Popen(
-        [OCTAVIA, "-W", "ignore", Path(__file__).parent / "octavia_rendering.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as peer:
-        if peer.stdin is None or peer.stdout is None:
-            raise RuntimeError("a pipe is missing")
+    with tempfile.NamedTemporaryFile() as text, ExitStack() as stack:
+        text.write(graph(100, 200))
+        text.flush()
+        begin = partial(subprocess.Popen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        peer = stack.enter_context(begin([OCTAVIA, "-W", "ignore", "benchmarks/octavia_rendering.py"]))
+        ours = stack.enter_context(begin([sys.executable, "-c", _TURNS, text.name]))
         for _ in range(ROUNDS):
-            peer.stdin.write("\n")
-            peer.stdin.flush()
-            octavia.append(float(peer.stdout.readline()))
-            hydria.append(_seconds(text))
-        peer.stdin.close()
+            for process, seconds in ((peer, octavia), (ours, hydria)):
+                if process.stdin is None or process.stdout is None:
+                    raise RuntimeError("a pipe is missing")
+                process.stdin.write("\n")
+                process.stdin.flush()
+                seconds.append(float(process.stdout.readline()))
+        for process in (peer, ours):
+            if process.stdin is not None:
+                process.stdin.close()
     rows: list[tuple[str | float, ...]] = [
         ("Octavia: ready objects → text", statistics.median(octavia) * 1000, min(octavia) * 1000, 1.0),
         (
