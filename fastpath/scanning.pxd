@@ -1,4 +1,4 @@
-"""Bytes found and counted sixteen at a time, where the processor can (SSE2 is part of x86-64, NEON of AArch64); one at a time where not."""
+"""Bytes found and counted: sixteen at a time where there is SSE2, as on every x86-64; one at a time, with the same results, elsewhere."""
 
 from libc.stdint cimport uint8_t, uint64_t
 
@@ -9,7 +9,6 @@ cdef extern from *:
 
     #if defined(__SSE2__)
     #include <emmintrin.h>
-
 
     static inline __m128i hydria_hits(const uint8_t *at, uint8_t byte) {
         return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)at), _mm_set1_epi8((char)byte));
@@ -52,27 +51,6 @@ cdef extern from *:
             }
             total += hydria_sum(lanes);
         }
-    }
-    #elif defined(__ARM_NEON) && defined(__aarch64__)
-    #include <arm_neon.h>
-
-    static inline uint64_t hydria_mask64(const uint8_t *at, uint8_t byte) {
-        static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-        const uint8x16_t wanted = vdupq_n_u8(byte), bits = vld1q_u8(places);
-        const uint8x16_t first = vpaddq_u8(vandq_u8(vceqq_u8(vld1q_u8(at), wanted), bits), vandq_u8(vceqq_u8(vld1q_u8(at + 16), wanted), bits));
-        const uint8x16_t second = vpaddq_u8(vandq_u8(vceqq_u8(vld1q_u8(at + 32), wanted), bits), vandq_u8(vceqq_u8(vld1q_u8(at + 48), wanted), bits));
-        const uint8x16_t folded = vpaddq_u8(first, second);
-        return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(folded, folded)), 0);
-    }
-
-    static inline size_t hydria_count(const uint8_t *at, size_t length, uint8_t byte) {
-        const uint8x16_t wanted = vdupq_n_u8(byte), one = vdupq_n_u8(1);
-        size_t total = 0;
-        for (; length >= 16; length -= 16, at += 16)
-            total += vaddvq_u8(vandq_u8(vceqq_u8(vld1q_u8(at), wanted), one));
-        for (; length > 0; length--)
-            total += *at++ == byte;
-        return total;
     }
     #else
     static inline uint64_t hydria_mask64(const uint8_t *at, uint8_t byte) {

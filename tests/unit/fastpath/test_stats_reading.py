@@ -213,6 +213,18 @@ def test_a_damaged_info_is_an_error_that_says_where(name: str) -> None:
     assert said_of(marked, lambda dump: stats.info(dump, ["Pid"])) == message
 
 
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 63, 64, 65, 4063, 4064, 4065, 9000])
+def test_rows_of_any_width(width: int) -> None:
+    heading = b"# first," + b"".join(b"c%d," % number for number in range(width)) + b"\n"
+    row = b"1," + b"," * width + b"\n"
+    assert stats.columns(heading + 3 * row + b"\n", ["first"]).texts == {"first": ["1"] * 3}
+    assert stats.columns(heading + row + b"\n", [f"c{width - 1}"]).texts == {f"c{width - 1}": [""]}
+    with pytest.raises(ValueError, match=f"more values than the heading has columns, {width + 1}"):
+        stats.columns(heading + row[:-1] + b",\n\n", ["first"])
+    with pytest.raises(ValueError, match=f"the row ends in value {width + 1} of {width + 1}"):
+        stats.columns(heading + row[:-2] + b"\n\n", ["first"])
+
+
 def test_many_servers_of_one_backend() -> None:
     rows = b"".join(b"app,server-%d,0,0,0,0,,UP,%d,,2,\n" % (number, number % 257) for number in range(5000))
     servers = stats.heartbeat(HEADING + rows + b"\n").backends[0].servers
