@@ -156,6 +156,16 @@ def test_what_is_not_statistics_is_refused(tmp_path: Path, text: str) -> None:
         StatsSocket(tmp_path / "s").show_stat()
 
 
+@pytest.mark.parametrize("length", [60, 90, 100])
+def test_an_answer_that_breaks_off_is_an_error_not_less(tmp_path: Path, length: int) -> None:
+    text = "# pxname,svname,status,type,weight,scur,stot,bin,bout,ereq,\nweb,FRONTEND,OPEN,0,,1,2,3,4,5,\na,s,UP,2,1,0,0,0,0,,\n\n"
+    with answering(tmp_path / "s", saying(text)):
+        assert [each.name for each in StatsSocket(tmp_path / "s").heartbeat().frontends] == ["web"]
+    (tmp_path / "s").unlink()
+    with answering(tmp_path / "s", saying(text[:length])), pytest.raises(SocketFault, match=f"byte {length}: the dump ends here"):
+        StatsSocket(tmp_path / "s").heartbeat()
+
+
 def test_show_info_gives_values_by_name(tmp_path: Path) -> None:
     text = "Name: HAProxy\nPid: 12\nnode: a: b\nempty: \n\n"
     with answering(tmp_path / "s", saying(text)):
