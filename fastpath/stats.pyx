@@ -260,21 +260,21 @@ cdef class Servers:
         return <Py_ssize_t> self.size
 
     def __iter__(self):
-        cdef Py_ssize_t place
-        for place in range(<Py_ssize_t> self.size):
-            yield self[place]
+        cdef size_t place
+        for place in range(self.size):
+            yield self.server(place)
 
     def __getitem__(self, Py_ssize_t place):
-        cdef const Record *record
-        cdef Server server
-        cdef size_t begin
         if place < 0:
             place += <Py_ssize_t> self.size
         if not 0 <= place < <Py_ssize_t> self.size:
             raise IndexError(f"there are {self.size} servers")
-        record = &self.records[place]
-        begin = self.records[place - 1].name_end if place else 0
-        server = Server.__new__(Server)
+        return self.server(<size_t> place)
+
+    cdef Server server(self, size_t place):
+        cdef const Record *record = &self.records[place]
+        cdef size_t begin = self.records[place - 1].name_end if place else 0
+        cdef Server server = Server.__new__(Server)
         server.name = decode(self.names + begin, record.name_end - begin)
         server.status = <str> record.status
         server.weight = record.weight
