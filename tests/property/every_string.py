@@ -44,25 +44,25 @@ def _structs(struct: type) -> set[type]:
             waiting += [
                 found.cls
                 for field in msgspec.structs.fields(one)
-                for found in _alternatives(types.type_info(field.type))
+                for found in alternatives(types.type_info(field.type))
                 if isinstance(found, types.StructType)
             ]
     return seen
 
 
-def _alternatives(kind: types.Type) -> Iterator[types.Type]:
+def alternatives(kind: types.Type) -> Iterator[types.Type]:
     """The types that a value, or an item of it, may have."""
     match kind:
         case types.UnionType():
             for one in kind.types:
-                yield from _alternatives(one)
+                yield from alternatives(one)
         case types.VarTupleType() | types.ListType():
-            yield from _alternatives(kind.item_type)
+            yield from alternatives(kind.item_type)
         case types.DictType():
-            yield from _alternatives(kind.key_type)
-            yield from _alternatives(kind.value_type)
+            yield from alternatives(kind.key_type)
+            yield from alternatives(kind.value_type)
         case types.Metadata():
-            yield from _alternatives(kind.type)
+            yield from alternatives(kind.type)
         case _:
             yield kind
 
@@ -71,7 +71,7 @@ def _holds_text(kind: types.Type) -> bool:
     return any(
         isinstance(one, types.StrType | types.AnyType | types.EnumType)
         or (isinstance(one, types.LiteralType) and any(isinstance(v, str) for v in one.values))
-        for one in _alternatives(kind)
+        for one in alternatives(kind)
     )
 
 
@@ -80,7 +80,7 @@ def spots(struct: type, data: Any, path: str) -> list[Spot]:
     found: list[Spot] = []
     for field in msgspec.structs.fields(struct):
         if field.name in data:
-            inner = next((one.cls for one in _alternatives(types.type_info(field.type)) if isinstance(one, types.StructType)), None)
+            inner = next((one.cls for one in alternatives(types.type_info(field.type)) if isinstance(one, types.StructType)), None)
             here = f"{path}.{field.name}".lstrip(".")
             found += _spots(inner, data[field.name], here, (field.name,), (struct.__name__, field.name))
     return found
@@ -94,6 +94,19 @@ def _spots(inner: type | None, value: Any, path: str, way: tuple[str | int, ...]
     if isinstance(value, dict):
         return [spot for key, item in value.items() for spot in _spots(None, item, f"{path}.{key}", (*way, key), field)]
     return [Spot(path, way, field)] if isinstance(value, str) else []
+
+
+def objects(struct: type, data: Any, path: str, way: tuple[str | int, ...] = ()) -> Iterator[tuple[type, str, tuple[str | int, ...]]]:
+    """Every struct in plain data: its type, its path as problems tell it, the way there."""
+    yield struct, path, way
+    for field in msgspec.structs.fields(struct):
+        inner = next((one.cls for one in alternatives(types.type_info(field.type)) if isinstance(one, types.StructType)), None)
+        value = data.get(field.name)
+        if inner is not None and isinstance(value, dict):
+            yield from objects(inner, value, f"{path}.{field.name}", (*way, field.name))
+        elif inner is not None and isinstance(value, list):
+            for n, item in enumerate(value):
+                yield from objects(inner, item, f"{path}.{field.name}[{n}]", (*way, field.name, n))
 
 
 def with_string(data: Any, spot: Spot, text: str) -> Any:
@@ -122,7 +135,7 @@ def filled(struct: type, data: Any, text: str = "harmless") -> Any:
         if set(done) == {"name"}:
             return done  # a reference to what is described elsewhere
         for field in msgspec.structs.fields(inner):
-            deeper = next((one.cls for one in _alternatives(types.type_info(field.type)) if isinstance(one, types.StructType)), None)
+            deeper = next((one.cls for one in alternatives(types.type_info(field.type)) if isinstance(one, types.StructType)), None)
             if (inner.__name__, field.name) in missing:
                 done[field.name] = [text] if _is_sequence(types.type_info(field.type)) else text
             elif deeper is not None and isinstance(done.get(field.name), dict):

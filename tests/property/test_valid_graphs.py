@@ -6,27 +6,25 @@ Each property is looked at for as many graphs as a test run has time for, and, i
 from __future__ import annotations
 
 import json
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import building
 import graph_strategies
 import haproxy_words
 import msgspec
+import programs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.namespaces import Namespace, join
 from target_strategies import targets
 
 import compiler
-from agent import bundle_directory
 from compiler import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.namespaces import Namespace
 
     from agent.haproxy import Haproxy
     from compiler import Bundle, Target
@@ -99,11 +97,7 @@ def test_every_line_about_an_object_leads_back_to_it(document: Any) -> None:
 
 def haproxy_takes_it(haproxy: Haproxy, document: Any, target: Target) -> None:
     bundle = built(document, msgspec.structs.replace(target, haproxy=haproxy.version))
-    with tempfile.TemporaryDirectory(prefix="hydria-") as directory:
-        bundle_directory.write(bundle.files, Path(directory, "bundle"))
-        checked = haproxy.check(Path(directory, "bundle"))
-    assert checked.ok, checked.output + "\n" + building.configuration(bundle)
-    assert not [line for line in checked.output.splitlines() if line.startswith("[")], checked.output
+    assert programs.haproxy_says(haproxy, bundle.files) == "", building.configuration(bundle)
 
 
 @given(cases())
@@ -120,35 +114,23 @@ def test_real_haproxy_takes_many(haproxy: Haproxy, case: tuple[Any, Target]) -> 
 
 
 @pytest.fixture(scope="module")
-def namespace() -> Iterator[Namespace]:
-    """A machine with an `eth1`, which keepalived wants to be there for a VRRP instance; and with a cable to somebody else."""
-    with Namespace("amphora") as amphora, Namespace("other") as other:
-        join(amphora, "eth1", other, "eth1")
-        amphora.ip("address add 203.0.113.2/24 dev eth1")
-        yield amphora
+def machine() -> Iterator[Namespace]:
+    with programs.amphora() as machine:
+        yield machine
 
 
-def keepalived_and_nft_take_it(namespace: Namespace, document: Any, target: Target) -> None:
-    bundle = built(document, target)
-    with tempfile.TemporaryDirectory(prefix="hydria-") as directory, namespace.entered():
-        bundle_directory.write(bundle.files, Path(directory, "bundle"))
-        for path, file in bundle.files.items():
-            if path.endswith((".conf", ".nft")):
-                command = ["keepalived", "-t", "-f"] if path.endswith(".conf") else ["nft", "-c", "-f"]
-                checked = subprocess.run(
-                    [*command, Path(directory, "bundle", path)], capture_output=True, text=True, timeout=60, check=False
-                )
-                assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", ""), file.content.decode()
+def keepalived_and_nft_take_it(machine: Namespace, document: Any, target: Target) -> None:
+    assert programs.others_say(machine, built(document, target).files) == ""
 
 
 @given(cases())
 @examples(60)
-def test_real_keepalived_and_nft_take_it(namespace: Namespace, case: tuple[Any, Target]) -> None:
-    keepalived_and_nft_take_it(namespace, *case)
+def test_real_keepalived_and_nft_take_it(machine: Namespace, case: tuple[Any, Target]) -> None:
+    keepalived_and_nft_take_it(machine, *case)
 
 
 @pytest.mark.slow
 @given(cases())
 @examples(1200)
-def test_real_keepalived_and_nft_take_many(namespace: Namespace, case: tuple[Any, Target]) -> None:
-    keepalived_and_nft_take_it(namespace, *case)
+def test_real_keepalived_and_nft_take_many(machine: Namespace, case: tuple[Any, Target]) -> None:
+    keepalived_and_nft_take_it(machine, *case)
