@@ -88,8 +88,8 @@ class Vrrp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     router_id: Annotated[int, msgspec.Meta(ge=1, le=255)] = 1
     advert_interval: Annotated[int, msgspec.Meta(ge=10, le=40_950, multiple_of=10)] = 1000
     preempt: bool = False
-    garp_refresh: Annotated[int, msgspec.Meta(ge=0)] = 5
-    garp_refresh_repeat: Annotated[int, msgspec.Meta(ge=1)] = 2
+    garp_refresh: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 5
+    garp_refresh_repeat: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 2
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
