@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -33,7 +34,9 @@ def haproxy_says(haproxy: Haproxy, files: Mapping[str, File]) -> str:
     with tempfile.TemporaryDirectory(prefix="hydria-") as directory:
         bundle_directory.write(dict(files), Path(directory, "bundle"))
         checked = haproxy.check(Path(directory, "bundle"))
-    said = "\n".join(line for line in checked.output.splitlines() if line.startswith("["))
+    # HAProxy 3.0 counts this machine's processors, which are not the target's.
+    lines = [line for line in checked.output.splitlines() if "threads running on a total of" not in line]
+    said = "\n".join(line for line in lines if line.startswith(("[WARNING]", "[ALERT]")))
     return said if checked.ok else said or "refused without a word"
 
 
@@ -42,6 +45,8 @@ def others_say(machine: Namespace, files: Mapping[str, File]) -> str:
     said = []
     with tempfile.TemporaryDirectory(prefix="hydria-") as directory, machine.entered():
         bundle_directory.write(dict(files), Path(directory, "bundle"))
+        for directories in re.findall(rb'file "(/[^"]*)/[^"/]*"', b"".join(file.content for file in files.values())):
+            Path(directories.decode()).mkdir(parents=True, exist_ok=True)  # keepalived 2.3 wants the directory of a tracked file
         for path, file in files.items():
             if path.endswith((".conf", ".nft")):
                 command = ["keepalived", "-t", "-f"] if path.endswith(".conf") else ["nft", "-c", "-f"]
