@@ -223,7 +223,7 @@ def test_a_text_of_the_graph(field: tuple[str, str], data: st.DataObject) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("field", FIELDS, ids=".".join)
 @given(st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_string_of_the_graph_in_many_forms(field: tuple[str, str], data: st.DataObject) -> None:
     look(field, data)
 
