@@ -17,7 +17,7 @@ from compiler.errors import ProblemError
 from compiler.problems import Problem
 
 #: Bytes of YAML and of JSON that are read at most: what takes about a second, right or wrong. YAML is for people; what is larger (some
-#: 40 000 members) is better written as JSON, which is read thirty times as fast.
+#: 40 000 members) is better written as JSON, which is read sixty times as fast.
 YAML_LIMIT = 4 * 1024**2
 JSON_LIMIT = 64 * 1024**2
 #: Bytes in which places are looked up. In larger texts, which programs write, a path must do.

@@ -1,14 +1,14 @@
 """Weights on HAProxy's ring: made larger together, so that a consistent hash shares clients out evenly.
 
 A server has 16 points on the ring for each unit of its weight (configuration manual 4.2, hash-type consistent). With the usual weight
-of 1 the busiest of ten servers gets a third more than its share; with 64 times as many points, a twentieth.
+of 1 the busiest of ten servers gets a quarter more than its share; with 64 times as many points, some three in a hundred more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-#: The most that HAProxy takes as a weight, its points for each unit, and the points that a pool may have in all (some 130 MB in HAProxy).
+#: The most that HAProxy takes as a weight, its points for each unit, and the points that a pool may have in all (about 50 bytes each in HAProxy 2.6).
 _GREATEST = 256
 _POINTS = 16
 _POINTS_LIMIT = 2**21

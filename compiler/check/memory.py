@@ -7,13 +7,14 @@ from compiler.graph import Listener
 from compiler.identity import transport
 from compiler.target import DEFAULT_CONNECTION_LIMIT, Target
 
-#: Bytes: of a process without connections; of a connection with its stream and two buffers of 16 KiB (configuration manual 3.2,
-#: tune.bufsize); what TLS adds on one side; of a server with its checks and counters; of a stick table's entry (size 100k).
-PROCESS = 30 * 1024**2
-CONNECTION = 34 * 1024
-TLS = 20 * 1024
-SERVER = 12 * 1024
-STICK_TABLE = 100 * 1024 * 150
+#: Bytes, measured as proportional set size of HAProxy 2.6 and 2.8 (the greater of both, rounded up): of a process without connections;
+#: of a connection with its stream, and two buffers of 16 KiB (configuration manual 3.2, tune.bufsize); what TLS adds on one side; of a
+#: server with its check; of the 100k entries of a stick table.
+PROCESS = 14 * 1024**2
+CONNECTION = 6 * 1024 + 2 * 16 * 1024
+TLS = 27 * 1024
+SERVER = 7 * 1024
+STICK_TABLE = 100 * 1024 * 280
 
 
 def check(report: Report, target: Target) -> None:
