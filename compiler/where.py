@@ -15,6 +15,7 @@ import msgspec
 from compiler import picking
 from compiler.graph import L7Policy, L7Rule, Listener, LoadBalancer, Member, Pool
 from compiler.index import Index, reference
+from compiler.lower.frontends import in_order
 from compiler.matching import Request, judge, quoted
 from compiler.picking import Client
 from compiler.problems import ObjectRef
@@ -23,9 +24,6 @@ from compiler.target import Target
 #: What becomes of it. `refused`: no connection, or one that is closed at once; `rejected`: 403; `unavailable`: 503, or a connection that is closed;
 #: `unknown`: a policy's verdict cannot be told.
 Outcome = Literal["refused", "rejected", "redirected", "pool", "unavailable", "metrics", "unknown"]
-
-_KINDS = {"REJECT": 0, "REDIRECT_TO_URL": 1, "REDIRECT_PREFIX": 1, "REDIRECT_TO_POOL": 2}
-_LAST_POSITION = 2**31
 
 
 class RuleSaid(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +153,7 @@ class _Search:
     def _acting(self) -> L7Policy | None:
         """The first policy that is true, or of which that cannot be told; on the way, what each says."""
         acting: L7Policy | None = None
-        for policy in sorted(self.listener.l7policies, key=lambda p: (_KINDS[p.action], p.position or _LAST_POSITION)):
+        for policy in in_order(self.listener):
             said = self._judged(policy, reached=acting is None)
             self.policies.append(said)
             if acting is None and said.evaluated and said.true is not False:

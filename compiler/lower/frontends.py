@@ -11,6 +11,8 @@ from compiler.lower.files import Files
 from compiler.quoting import Word
 from compiler.target import DEFAULT_CONNECTION_LIMIT, Target
 
+#: The order of the kinds of action: every REJECT, then the redirects, then the choices of a pool.
+_KINDS = {"REJECT": 0, "REDIRECT_TO_URL": 1, "REDIRECT_PREFIX": 1, "REDIRECT_TO_POOL": 2}
 _LAST_POSITION = 2**31
 _VERIFY = {"NONE": "none", "OPTIONAL": "optional", "MANDATORY": "required"}
 _MATCH = {"REGEX": "reg", "STARTS_WITH": "beg", "ENDS_WITH": "end", "CONTAINS": "sub", "EQUAL_TO": "str"}
@@ -20,10 +22,7 @@ def lower_frontend(index: Index, listener: Listener, target: Target, files: File
     """The frontend of a listener that HAProxy serves."""
     default = index.default_pool(listener)
     http = listener.protocol in ("HTTP", "TERMINATED_HTTPS", "PROMETHEUS")
-    policies = sorted(
-        (policy for policy in listener.l7policies if policy.admin_state_up and any(rule.admin_state_up for rule in policy.rules)),
-        key=lambda policy: policy.position or _LAST_POSITION,
-    )
+    policies = [policy for policy in in_order(listener) if policy.admin_state_up and any(rule.admin_state_up for rule in policy.rules)]
     return ir.Frontend(
         node=listener,
         name=quoting.keyword(listener.id),
@@ -41,6 +40,11 @@ def lower_frontend(index: Index, listener: Listener, target: Target, files: File
         timeout_client=listener.timeout_client_data,
         inspect_delay=listener.timeout_tcp_inspect,
     )
+
+
+def in_order(listener: Listener) -> list[L7Policy]:
+    """The listener's policies in the order in which they act: by kind of action, then by position, then as they stand."""
+    return sorted(listener.l7policies, key=lambda policy: (_KINDS[policy.action], policy.position or _LAST_POSITION))
 
 
 def backend_name(pool_id: str, listener: Listener) -> Word:
@@ -73,15 +77,16 @@ def _hsts(listener: Listener) -> Word | None:
 
 
 def _requests(policies: list[L7Policy]) -> tuple[tuple[str, ir.Rule], ...]:
-    """Every REJECT first, then the redirects to URLs and prefixes, each kind by position."""
-    rejects = [("deny", _rule(policy)) for policy in policies if policy.action == "REJECT"]
-    redirects = []
+    """What answers or redirects a request, in the policies' order."""
+    found: list[tuple[str, ir.Rule]] = []
     for policy in policies:
-        if policy.action == "REDIRECT_TO_URL" and policy.redirect_url is not None:
-            redirects.append(("location", _rule(policy, policy.redirect_url)))
-        elif policy.action == "REDIRECT_PREFIX" and policy.redirect_prefix is not None:
-            redirects.append(("prefix", _rule(policy, policy.redirect_prefix)))
-    return (*rejects, *redirects)
+        if policy.action == "REJECT":
+            found.append(("deny", _rule(policy)))
+        elif policy.action == "REDIRECT_TO_URL":
+            found.append(("location", _rule(policy, policy.redirect_url)))
+        elif policy.action == "REDIRECT_PREFIX":
+            found.append(("prefix", _rule(policy, policy.redirect_prefix)))
+    return tuple(found)
 
 
 def _use_backends(index: Index, listener: Listener, policies: list[L7Policy]) -> tuple[ir.Rule, ...]:
