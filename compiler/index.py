@@ -15,7 +15,7 @@ Object = LoadBalancer | Listener | L7Policy | L7Rule | Pool | Member | HealthMon
 
 
 class Index:
-    """Look-ups in one graph. `pools` are those described, each once by its id, in the document's order."""
+    """Look-ups in one graph. `pools` are those described, each once by its id (in lower case: UUIDs have none), in the document's order."""
 
     def __init__(self, graph: LoadBalancer) -> None:
         self.graph = graph
@@ -23,7 +23,7 @@ class Index:
         self.pools_by_name: dict[str, list[Pool]] = {}
         self._endpoints: dict[str, quoting.Words] = {}
         for pool, _ in _pools(graph):
-            if not pool.is_reference and self.pools.setdefault(pool.id, pool) is pool and pool.name:
+            if not pool.is_reference and self.pools.setdefault(pool.id.lower(), pool) is pool and pool.name:
                 self.pools_by_name.setdefault(pool.name, []).append(pool)
 
     def pool(self, given: Pool | None, pool_id: str | None) -> Pool | None:
@@ -31,11 +31,11 @@ class Index:
         there is none (`compiler.check` says so).
         """
         if given is None:
-            return self.pools.get(pool_id or "")
+            return self.pools.get((pool_id or "").lower())
         if not given.is_reference:
             return given
         if given.id:
-            return self.pools.get(given.id)
+            return self.pools.get(given.id.lower())
         named = self.pools_by_name.get(given.name, [])
         return named[0] if len(named) == 1 else None
 

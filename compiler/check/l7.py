@@ -9,6 +9,9 @@ from compiler import quoting
 from compiler.check.report import Report, shown
 from compiler.graph import L7Policy, L7Rule, Listener
 
+#: Of cookies named `$…`, which RFC 2965 3.3.4 keeps for the protocol (`$Version`, `$Path`).
+RESERVED_COOKIE = "HAProxy passes over cookies whose name begins with $"
+
 _TEXT = ("REGEX", "STARTS_WITH", "ENDS_WITH", "CONTAINS", "EQUAL_TO")
 #: What each type of rule can be compared by.
 COMPARE_TYPES: dict[str, tuple[str, ...]] = {
@@ -56,8 +59,9 @@ def _policy(report: Report, policy: L7Policy) -> None:
         _url(report, policy, own, value)
     if not any(rule.admin_state_up for rule in policy.rules) and policy.admin_state_up:
         report.warning(policy, "rules", "not-applicable", "without an enabled rule the policy never matches")
-    if len(policy.rules) > MOST_RULES:
-        report.error(policy, "rules", "too-many", f"{len(policy.rules)} rules given; HAProxy takes {MOST_RULES} in one condition")
+    enabled = sum(rule.admin_state_up for rule in policy.rules)
+    if enabled > MOST_RULES:
+        report.error(policy, "rules", "too-many", f"{enabled} enabled rules given; HAProxy takes {MOST_RULES} in one condition")
 
 
 def _url(report: Report, policy: L7Policy, field: str, value: str) -> None:
@@ -105,3 +109,5 @@ def _key(report: Report, rule: L7Rule) -> None:
     elif not quoting.is_http_token(rule.key):
         message = f"{shown(rule.key)} given; letters, digits and !#$%&'*+-.^_`|~ are allowed in {_KEYED[rule.type]}"
         report.error(rule, "key", "inexpressible", message)
+    elif rule.type == "COOKIE" and rule.key.startswith("$"):
+        report.warning(rule, "key", "not-applicable", f"{shown(rule.key)} given: {RESERVED_COOKIE}, so that this never matches")

@@ -6,6 +6,7 @@ import ipaddress
 import re
 
 from compiler import quoting
+from compiler.check.l7 import RESERVED_COOKIE
 from compiler.check.report import Report, shown
 from compiler.graph import HealthMonitor, Pool
 from compiler.identity import SERVER_IDS
@@ -59,11 +60,7 @@ def _persistence(report: Report, pool: Pool) -> None:
         message = f"{persistence.type} needs HTTP between listener and pool; the pool is {pool.protocol}"
         report.error(pool, "session_persistence.type", "incompatible-persistence", message)
     if persistence.type == "APP_COOKIE":
-        if not persistence.cookie_name:
-            report.error(pool, "session_persistence.cookie_name", "missing-field", "APP_COOKIE needs the cookie's name")
-        elif not quoting.is_http_token(persistence.cookie_name):
-            message = f"{shown(persistence.cookie_name)} given; letters, digits and !#$%&'*+-.^_`|~ are allowed in a cookie's name"
-            report.error(pool, "session_persistence.cookie_name", "inexpressible", message)
+        _cookie_name(report, pool, persistence.cookie_name)
     elif persistence.cookie_name:
         message = f"{persistence.type} does not use a cookie name of yours; APP_COOKIE does"
         report.error(pool, "session_persistence.cookie_name", "conflicting-fields", message)
@@ -71,6 +68,17 @@ def _persistence(report: Report, pool: Pool) -> None:
         for field in ("persistence_timeout", "persistence_granularity"):
             if getattr(persistence, field) is not None:
                 report.warning(pool, f"session_persistence.{field}", "not-applicable", f"a {pool.protocol} pool does not use {field}")
+
+
+def _cookie_name(report: Report, pool: Pool, name: str | None) -> None:
+    if not name:
+        report.error(pool, "session_persistence.cookie_name", "missing-field", "APP_COOKIE needs the cookie's name")
+    elif not quoting.is_http_token(name):
+        message = f"{shown(name)} given; letters, digits and !#$%&'*+-.^_`|~ are allowed in a cookie's name"
+        report.error(pool, "session_persistence.cookie_name", "inexpressible", message)
+    elif name.startswith("$"):
+        message = f"{shown(name)} given: {RESERVED_COOKIE}, so that no client is kept"
+        report.warning(pool, "session_persistence.cookie_name", "not-applicable", message)
 
 
 def _members(report: Report, pool: Pool) -> None:

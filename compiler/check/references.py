@@ -55,11 +55,11 @@ def _reference(report: Report, node: Listener | L7Policy, field: str, given: Poo
     index = report.index
     if given is not None and pool_id is not None:
         meant = index.pool(given, None)
-        if meant is None or meant.id != pool_id:
+        if meant is None or meant.id.lower() != pool_id.lower():
             report.error(node, f"{field}_id", "conflicting-fields", f"{pool_id} given, but {field} is another pool")
             return
     if given is None:
-        if pool_id is not None and pool_id not in index.pools:
+        if pool_id is not None and pool_id.lower() not in index.pools:
             report.error(node, f"{field}_id", "dangling-reference", f"no pool {pool_id} is described in this document")
     elif given.is_reference:
         _nothing_beside(report, node, field, given)
@@ -81,7 +81,7 @@ def _nothing_beside(report: Report, node: Listener | L7Policy, field: str, given
 def _named_pool(report: Report, node: Listener | L7Policy, field: str, given: Pool) -> None:
     index = report.index
     if given.id:
-        if given.id not in index.pools:
+        if given.id.lower() not in index.pools:
             report.error(node, f"{field}.id", "dangling-reference", f"no pool {given.id} is described in this document")
     elif not given.name:
         report.error(

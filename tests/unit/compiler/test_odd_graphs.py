@@ -149,3 +149,27 @@ def test_a_network_is_of_its_vips_family() -> None:
     with pytest.raises(compiler.ProblemError) as caught:
         compiler.Target.read('{"networks": [{"address": "192.0.2.1", "cidr": "2001:db8::/64", "gateway": "2001:db8::1"}]}')
     assert {problem.path for problem in caught.value.problems} == {"target.networks[0].cidr", "target.networks[0].gateway"}
+
+
+def test_an_id_is_the_same_in_upper_case() -> None:
+    pool_id = "ABCDEF01-0000-4000-8000-000000000001"
+    assert told(pools=[web(id=pool_id)], listeners=[listener(default_pool_id=pool_id.lower())]) == []
+    assert told(pools=[web(id=pool_id.lower())], listeners=[listener(default_pool={"id": pool_id})]) == []
+
+
+def test_a_cookie_that_haproxy_passes_over_is_told() -> None:
+    rule = {"type": "COOKIE", "compare_type": "EQUAL_TO", "key": "$Path", "value": "x"}
+    pool = web(session_persistence={"type": "APP_COOKIE", "cookie_name": "$Path"})
+    assert told(pools=[pool], listeners=[listener(l7policies=[{"action": "REJECT", "rules": [rule]}])]) == [
+        ("warning", "listeners[0].l7policies[0].rules[0].key", "not-applicable"),
+        ("warning", "pools[0].session_persistence.cookie_name", "not-applicable"),
+    ]
+
+
+def test_rules_that_are_switched_off_need_no_room() -> None:
+    rules = [{"type": "PATH", "compare_type": "EQUAL_TO", "value": f"/{n}", "admin_state_up": n < 56} for n in range(100)]
+    assert told(listeners=[listener(l7policies=[{"action": "REJECT", "rules": rules}])]) == []
+    rules[56]["admin_state_up"] = True
+    assert told(listeners=[listener(l7policies=[{"action": "REJECT", "rules": rules}])]) == [
+        ("error", "listeners[0].l7policies[0].rules", "too-many")
+    ]
