@@ -26,6 +26,7 @@ SECRETS: dict[str, dict[str, tuple[str, ...]]] = {
     "client-authentication": {"default": ("www.example.org",), "ca": (), "crl": ()},
     "hsts": {"default": ("www.example.org",)},
     "tls-parameters": {"default": ("www.example.org",)},
+    "tls-without-alpn": {"default": ("www.example.org",)},
     "re-encryption": {"member-ca": (), "client": (), "member-crl": (), "default": ("www.example.org",)},
     "proxy-pools": {"default": ("www.example.org",)},
     "rules": {"default": ("www.example.org",), "ca": ()},
