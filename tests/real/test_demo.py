@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,9 +33,10 @@ def processes_in(directory: Path) -> list[str]:
 
 
 @pytest.fixture
-def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short path: UNIX sockets live below it."""
-    return tmp_path_factory.mktemp("d")
+def temporary() -> Iterator[Path]:
+    """A short path: UNIX sockets live below it. pytest's own grow longer with every run on a machine."""
+    with tempfile.TemporaryDirectory(prefix="d", dir="/tmp") as directory:
+        yield Path(directory)
 
 
 def start(temporary: Path) -> subprocess.Popen[str]:
