@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from agent.errors import ConflictError, SystemFault
+from agent.files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ def write(files: Mapping[str, File], directory: Path) -> None:
             os.fchmod(output.fileno(), file.mode)
             os.fsync(output.fileno())
     for folder in folders:
-        _sync(folder)
+        sync(folder)
 
 
 def replace(bundle: Bundle, directory: Path) -> None:
@@ -74,14 +75,14 @@ def replace(bundle: Bundle, directory: Path) -> None:
         manifest = Manifest(bundle.digest, tuple(sorted(bundle.files)))
         write(bundle.files, staging)
         (staging / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-        _sync(staging / MANIFEST)
+        sync(staging / MANIFEST)
         staging.chmod(directory.stat().st_mode & 0o7777 if existing else 0o777 & ~_umask())
-        _sync(staging)
+        sync(staging)
         if existing:
             _exchange(staging, directory)
         else:
             staging.rename(directory)
-        _sync(directory.parent)
+        sync(directory.parent)
     finally:
         # After the exchange, this is what was there before.
         if staging.exists():
@@ -122,14 +123,6 @@ def _exchange(one: Path, other: Path) -> None:
     if number in (errno.EINVAL, errno.ENOSYS):
         raise ConflictError(f"the file system of {other} cannot exchange two directories in one step; name a new directory")
     raise OSError(number, os.strerror(number), str(other))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _umask() -> int:

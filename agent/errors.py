@@ -1,4 +1,7 @@
-"""What the agent raises: whose fault it is, what happened, and a stable code for programs."""
+"""What the agent raises: whose fault it is, what happened, a stable code for programs, and the HTTP status that goes with it.
+
+The statuses are those that Octavia's controller takes for errors (400, 404, 409, 500, 503); any other one would count as success there.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,51 @@ class AgentError(Exception):
     """Base of all errors of this package; never raised itself."""
 
     code: str = "agent-error"
+    status: int = 500
+
+
+class InvalidRequest(AgentError):
+    """What was sent cannot be meant: an id that is none, a field of the wrong type, a file that is not what it should be."""
+
+    code = "invalid-request"
+    status = 400
+
+
+class NotFoundError(AgentError):
+    """There is no such object here."""
+
+    code = "not-found"
+    status = 404
+
+
+class InterfaceNotReady(NotFoundError):
+    """The network interface is not there yet; who asked should ask again."""
+
+    code = "interface-not-ready"
 
 
 class RejectedByHaproxy(AgentError):
     """HAProxy refused a configuration, or could not serve it. `output` is what it said about that, in its own words."""
 
     code = "rejected-by-haproxy"
+    status = 400
 
     def __init__(self, message: str, output: str) -> None:
         self.output = output
         super().__init__(f"{message}:\n{output.rstrip()}" if output.strip() else f"{message}, without saying why")
 
 
+class RejectedByKeepalived(RejectedByHaproxy):
+    """As RejectedByHaproxy, of keepalived or nft."""
+
+    code = "rejected-by-keepalived"
+
+
 class ConflictError(AgentError):
     """What is there already does not allow it: a directory that Hydria did not make, for one. Nothing has been changed."""
 
     code = "conflict"
+    status = 409
 
 
 class SystemFault(AgentError):

@@ -1,0 +1,46 @@
+"""Files that are whole or absent: written under another name, synced, renamed, and the directory synced too."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Makes `path` hold `content`: at any moment, also when the power goes, all of the old or all of the new. Raises OSError.
+
+    The directory must be there. Nobody else ever sees a secret: the file comes into being with the narrowest mode.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fchmod(output.fileno(), mode)
+            os.fsync(output.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def remove_file(path: Path) -> bool:
+    """Removes `path` for good; whether it was there. Raises OSError."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    sync(path.parent)
+    return True
+
+
+def sync(path: Path) -> None:
+    """Has the system write a file's content, or a directory's names, to the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,165 @@
+"""The agent's settings: Octavia's `amphora-agent.conf`, as its controller writes it (an INI file in oslo.config's manner).
+
+`parse` turns the text into `Settings`; `LiveSettings` holds what is in force and follows an upload without a restart. Sections and keys that
+Hydria has no use for are passed over, because controllers of any release write them.
+"""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from agent.errors import InvalidRequest
+from agent.files import replace_file
+
+TlsVersion = Literal["TLSv1.2", "TLSv1.3"]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """An address and a port."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `amphora-agent.conf` says, with Octavia's defaults (contracts of its amphora agent; `octavia.common.config`)."""
+
+    # [DEFAULT]
+    debug: bool = False
+    # [haproxy_amphora]
+    base_path: Path = Path("/var/lib/octavia")
+    base_cert_dir: Path = Path("/var/lib/octavia/certs")
+    bind_host: str = "::"
+    bind_port: int = 9443
+    haproxy_cmd: Path = Path("/usr/sbin/haproxy")
+    # [health_manager]
+    controllers: tuple[Endpoint, ...] = ()
+    heartbeat_interval: int = 10
+    heartbeat_key: str | None = None
+    # [amphora_agent]
+    agent_server_ca: Path = Path("/etc/octavia/certs/client_ca.pem")
+    agent_server_cert: Path = Path("/etc/octavia/certs/server.pem")
+    agent_server_network_dir: Path = Path("/etc/octavia/interfaces")
+    agent_request_read_timeout: int = 180
+    agent_tls_protocol: TlsVersion = "TLSv1.2"
+    amphora_id: str | None = None
+    # [controller_worker]
+    loadbalancer_topology: Literal["SINGLE", "ACTIVE_STANDBY"] = "SINGLE"
+
+    def __repr__(self) -> str:
+        return f"Settings(amphora_id={self.amphora_id!r}, bind={self.bind_host!r}:{self.bind_port}, …)"
+
+    @property
+    def active_standby(self) -> bool:
+        """Whether this amphora is one of a pair."""
+        return self.loadbalancer_topology == "ACTIVE_STANDBY"
+
+
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "DEFAULT": ("debug",),
+    "haproxy_amphora": ("base_path", "base_cert_dir", "bind_host", "bind_port", "haproxy_cmd"),
+    "health_manager": ("controller_ip_port_list", "heartbeat_interval", "heartbeat_key"),
+    "amphora_agent": (
+        "agent_server_ca",
+        "agent_server_cert",
+        "agent_server_network_dir",
+        "agent_request_read_timeout",
+        "agent_tls_protocol",
+        "amphora_id",
+    ),
+    "controller_worker": ("loadbalancer_topology",),
+}
+
+#: Inclusive bounds of numbers.
+_BOUNDS = {"bind_port": (1, 65535), "heartbeat_interval": (1, 86_400), "agent_request_read_timeout": (1, 86_400)}
+
+
+def parse(text: str) -> Settings:
+    """The settings that a file's text gives. Raises InvalidRequest, which names section and key."""
+    # oslo.config knows no interpolation, lets keys come twice, and its [DEFAULT] is a section like any other.
+    parser = configparser.RawConfigParser(strict=False, default_section="\0", inline_comment_prefixes=None, empty_lines_in_values=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise InvalidRequest(f"amphora-agent.conf: {' '.join(str(error).split())}") from error
+    given: dict[str, Any] = {}
+    for section, keys in _SECTIONS.items():
+        if parser.has_section(section):
+            given |= _section(section, {key: parser.get(section, key) for key in keys if parser.has_option(section, key)})
+    return msgspec.convert(given, Settings, dec_hook=_decode)
+
+
+def _section(section: str, values: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, text in values.items():
+        value = text.strip()
+        place = f"amphora-agent.conf [{section}] {key}"
+        if key == "controller_ip_port_list":
+            found["controllers"] = tuple(_endpoint(part.strip(), place) for part in value.split(",") if part.strip())
+        elif key == "debug":
+            found[key] = value.lower() in ("1", "true", "yes", "on")
+        elif key in _BOUNDS:
+            found[key] = _number(value, place, *_BOUNDS[key])
+        elif value:
+            # "None" is what Octavia's template writes for an option that is not set.
+            found |= {} if value == "None" else {key: _word(key, value, place)}
+    return found
+
+
+def _word(key: str, value: str, place: str) -> str:
+    allowed = {"agent_tls_protocol": ("TLSv1.2", "TLSv1.3"), "loadbalancer_topology": ("SINGLE", "ACTIVE_STANDBY")}.get(key)
+    if allowed and value not in allowed:
+        raise InvalidRequest(f"{place}: {value!r} given; one of {', '.join(allowed)} is allowed")
+    if key in ("base_path", "base_cert_dir", "agent_server_ca", "agent_server_cert", "agent_server_network_dir") and value[0] != "/":
+        raise InvalidRequest(f"{place}: {value!r} given; an absolute path is needed")
+    return value
+
+
+def _number(value: str, place: str, lowest: int, highest: int) -> int:
+    if not value.isascii() or not value.isdecimal() or not lowest <= int(value[:12]) <= highest:
+        raise InvalidRequest(f"{place}: {value!r} given; a number from {lowest} to {highest} is needed")
+    return int(value)
+
+
+def _endpoint(text: str, place: str) -> Endpoint:
+    """`address:port`, `[v6]:port`; a v6 address without brackets too, as Octavia's controllers of some releases write it."""
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError as error:
+        raise InvalidRequest(f"{place}: {text!r} given; address:port or [IPv6 address]:port is needed") from error
+    return Endpoint(str(address), _number(port, place, 1, 65535))
+
+
+def _decode(wanted: type, value: Any) -> Any:
+    return Path(value) if issubclass(wanted, Path) else value
+
+
+class LiveSettings:
+    """The settings in force, from the file at `path`. `current` may be read from any thread at any time. Raises OSError, InvalidRequest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self.current = parse(path.read_text(encoding="utf-8"))
+
+    def replace(self, content: bytes) -> Settings:
+        """Puts an uploaded file in force and in place; with nothing changed, raises InvalidRequest where it cannot be used, or OSError."""
+        try:
+            settings = parse(content.decode())
+        except UnicodeDecodeError as error:
+            raise InvalidRequest(f"amphora-agent.conf: not UTF-8 text ({error.reason} at byte {error.start})") from error
+        with self._lock:
+            replace_file(self.path, content, 0o600)
+            self.current = settings
+        return settings
