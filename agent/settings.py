@@ -34,26 +34,26 @@ class Endpoint(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What `amphora-agent.conf` says, with Octavia's defaults (contracts of its amphora agent; `octavia.common.config`)."""
 
-    # [DEFAULT]
+    # In section DEFAULT:
     debug: bool = False
-    # [haproxy_amphora]
+    # In section haproxy_amphora:
     base_path: Path = Path("/var/lib/octavia")
     base_cert_dir: Path = Path("/var/lib/octavia/certs")
     bind_host: str = "::"
     bind_port: int = 9443
     haproxy_cmd: Path = Path("/usr/sbin/haproxy")
-    # [health_manager]
+    # In section health_manager:
     controllers: tuple[Endpoint, ...] = ()
     heartbeat_interval: int = 10
     heartbeat_key: str | None = None
-    # [amphora_agent]
+    # In section amphora_agent:
     agent_server_ca: Path = Path("/etc/octavia/certs/client_ca.pem")
     agent_server_cert: Path = Path("/etc/octavia/certs/server.pem")
     agent_server_network_dir: Path = Path("/etc/octavia/interfaces")
     agent_request_read_timeout: int = 180
     agent_tls_protocol: TlsVersion = "TLSv1.2"
     amphora_id: str | None = None
-    # [controller_worker]
+    # In section controller_worker:
     loadbalancer_topology: Literal["SINGLE", "ACTIVE_STANDBY"] = "SINGLE"
 
     def __repr__(self) -> str:
