@@ -26,6 +26,7 @@ PLACES_LIMIT = YAML_LIMIT
 DEPTH_LIMIT = 64
 VALUES_LIMIT = 5_000_000
 
+_TOO_DEEP = f"nested too deeply; {DEPTH_LIMIT} levels are read at most"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Scalars that stay the text they are: the API's timestamps are texts, "<<" is dealt with as a key, "=" means nothing to us.
 _TEXT_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
@@ -95,8 +96,11 @@ def _parse_yaml(data: bytes) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        message = f"this is not YAML: {error.problem or error.context}"
-        raise ProblemError([Problem(code="syntax", message=message, line=place[0], column=place[1])]) from error
+        # libyaml reads ahead of its events, and since 0.2.6 has a limit of its own, which its scanner may meet before we meet ours.
+        too_deep = "nesting depth" in str(error.problem)
+        code = "too-large" if too_deep else "syntax"
+        message = _TOO_DEEP if too_deep else f"this is not YAML: {error.problem or error.context}"
+        raise ProblemError([Problem(code=code, message=message, line=place[0], column=place[1])]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         message = f"this is not YAML: {' '.join(str(error).split())}"
         raise ProblemError([Problem(code="syntax", message=message)]) from error
@@ -142,7 +146,7 @@ class _YamlReader:
         if event.tag not in _PLAIN_CONTAINERS:
             raise _stop("syntax", f"the tag {event.tag} is not known here; plain values are read", _place(event))
         if len(self._stack) >= DEPTH_LIMIT:
-            raise _stop("too-large", f"nested too deeply; {DEPTH_LIMIT} levels are read at most", _place(event))
+            raise _stop("too-large", _TOO_DEEP, _place(event))
         self._stack.append(_Container(value, {}, event.anchor, _place(event), [1]))
         self._keys.append(_NO_KEY)
 

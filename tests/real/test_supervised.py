@@ -89,6 +89,8 @@ def refuses(place: Place) -> bool:
         Connection(place.address).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # the listener went while we were being let in
     return False
 
 
