@@ -12,6 +12,7 @@ import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from agent.clock import SystemClock, wait_until
 from agent.errors import DeadlineExceeded, ProgramMissing, SystemFault
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+#: Seconds that killed processes may take to be gone.
+_LAST_DEATHS = 2.0
 
 # The kernel sends the child SIGTERM when its parent dies in any way (prctl(2), PR_SET_PDEATHSIG); the shell gives up where the parent has
 # died before that was arranged. This needs no Python code between fork and exec, which threads would make unsafe.
@@ -134,6 +138,16 @@ class _LocalChild:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
+            # Descendants die a moment later, and are not ours to wait for; the group exists as long as one of them does.
+            wait_until(lambda: not _group_exists(self.pid), _LAST_DEATHS, SystemClock())
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _signal_name(number: int) -> str:
