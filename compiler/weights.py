@@ -25,3 +25,8 @@ def ring_factor(weights: Collection[int]) -> int:
     while factor > 1 and (heaviest * factor > _GREATEST or total * factor * _POINTS > _POINTS_LIMIT):
         factor //= 4
     return factor
+
+
+def ring_points(weights: Collection[int]) -> int:
+    """How many points a consistently hashed pool has on HAProxy's ring, all members being up."""
+    return sum(weights) * ring_factor(weights) * _POINTS

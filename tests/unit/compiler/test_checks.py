@@ -650,6 +650,19 @@ class TestTarget:
         assert told(document, secrets, Target(memory=128 * 1024**2)) == [(W, "listener", "listeners[1].connection_limit", "memory-budget")]
         assert told(document, secrets, Target(memory=64 * 1024**3)) == []
 
+    def test_memory_for_a_consistent_hash_is_that_of_its_ring(self, secrets: dict[str, Secret]) -> None:
+        """2000 members of weight 1 are 2 048 000 points: some 100 MB of HAProxy's memory, where the members themselves take 14."""
+        members = [member(address=f"10.0.{number // 256}.{number % 256}") for number in range(2000)]
+        target = Target(memory=128 * 1024**2)
+        for fields, expected in (
+            ({"lb_algorithm": "SOURCE_IP"}, [(W, "listener", f"{L0}.connection_limit", "memory-budget")]),
+            ({"lb_algorithm": "SOURCE_IP_PORT"}, [(W, "listener", f"{L0}.connection_limit", "memory-budget")]),
+            ({"lb_algorithm": "SOURCE_IP", "hash": "map"}, []),
+            ({"lb_algorithm": "ROUND_ROBIN"}, []),
+        ):
+            document = graph(listener(connection_limit=10, default_pool={"name": "web"}), pools=[pool(members=members, **fields)])
+            assert told(document, secrets, target) == expected, fields
+
     def test_a_pair_needs_to_know_both(self, secrets: dict[str, Secret]) -> None:
         found = problems(graph(), secrets, Target(topology=Topology.ACTIVE_STANDBY))
         assert [problem.path for problem in found] == ["target.amphora", "target.amphorae"]
