@@ -79,3 +79,28 @@ class SocketFault(SystemFault):
     """A socket of HAProxy did not answer, or not with a whole answer."""
 
     code = "socket-fault"
+
+
+class AgentUnreachable(SystemFault):
+    """No agent answered: no connection, or one that broke off. After the latter nobody knows whether it did what it was asked."""
+
+    code = "agent-unreachable"
+
+
+class UntrustedAgent(SystemFault):
+    """What answered did not prove that it is the agent that was meant; it has been told nothing."""
+
+    code = "untrusted-agent"
+
+
+class NotAllowed(AgentError):
+    """The agent does not take the certificate of who asked."""
+
+    code = "not-allowed"
+    status = 403
+
+
+class UnexpectedAnswer(SystemFault):
+    """The agent's answer is none that it may give."""
+
+    code = "unexpected-answer"

@@ -27,6 +27,16 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync(path.parent)
 
 
+def create_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """As `replace_file`, where nothing is yet; raises FileExistsError, with nothing changed, where something is; OSError."""
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
+        whole = Path(directory) / path.name
+        replace_file(whole, content, mode)
+        # Of all ways to give a file a name, only this one never takes it from another.
+        os.link(whole, path)
+    sync(path.parent)
+
+
 def remove_file(path: Path) -> bool:
     """Removes `path` for good; whether it was there. Raises OSError."""
     try:
