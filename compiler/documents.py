@@ -22,9 +22,11 @@ YAML_LIMIT = 4 * 1024**2
 JSON_LIMIT = 64 * 1024**2
 #: Bytes in which places are looked up. In larger texts, which programs write, a path must do.
 PLACES_LIMIT = YAML_LIMIT
-#: Levels of nesting (a graph has about ten) and values after all YAML aliases are followed.
+#: Levels of nesting (a graph has about ten) and values, after all YAML aliases are followed: an empty list takes 64 bytes of memory.
 DEPTH_LIMIT = 64
 VALUES_LIMIT = 5_000_000
+#: Bytes of JSON that cannot hold too many values.
+_FEW_VALUES = 8 * 1024**2
 
 _TOO_DEEP = f"nested too deeply; {DEPTH_LIMIT} levels are read at most"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -57,9 +59,19 @@ def parse(data: bytes) -> Any:
     return _parse_yaml(data)
 
 
-def _parse_json(data: bytes) -> Any:
+def json_excess(data: bytes) -> str | None:
+    """Why this JSON is more than is read, None where it is not; seen without reading it: what is read may take twenty times as much memory."""
     if len(data) > JSON_LIMIT:
-        raise ProblemError([Problem(code="too-large", message=f"{len(data)} bytes of JSON given; {JSON_LIMIT} are read at most")])
+        return f"{len(data)} bytes of JSON given; {JSON_LIMIT} are read at most"
+    if len(data) > _FEW_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > VALUES_LIMIT:
+        return f"more than {VALUES_LIMIT} values of JSON (commas and brackets) given; no more are read"
+    return None
+
+
+def _parse_json(data: bytes) -> Any:
+    excess = json_excess(data)
+    if excess:
+        raise ProblemError([Problem(code="too-large", message=excess)])
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -31,7 +31,7 @@ def load(text: str | bytes) -> LoadBalancer:
     the last of two fields with one name counts (RFC 8259 4 leaves it open); in YAML, which people write, the second is a problem.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if documents.is_json(data) and len(data) <= documents.JSON_LIMIT:
+    if documents.is_json(data) and documents.json_excess(data) is None:
         try:
             graph = msgspec.json.decode(data, type=_Document).loadbalancer
             if _member_ids_are_uuids(graph):

@@ -75,7 +75,7 @@ def _pieces(file: str, problems: list[Problem]) -> Iterator[Piece]:
         with Path(file).open("rb") as stream:
             data = stream.read(limit)
     try:
-        if documents.is_json(data) and len(data) < limit:
+        if documents.is_json(data) and documents.json_excess(data) is None:
             yield from (Piece(name, document) for document in _stream(data.decode()))
         else:
             yield Piece(name, documents.parse(data))

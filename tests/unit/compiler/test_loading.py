@@ -332,6 +332,15 @@ loadbalancer:
     def test_a_hundred_megabytes_are_refused(self, data: bytes) -> None:
         assert [problem.code for problem in refused(data)] in (["too-large"], ["syntax"])
 
+    @pytest.mark.parametrize("item", [b"[],", b"{},", b"1e9,1e9,"], ids=["lists", "mappings", "numbers"])
+    @pytest.mark.parametrize("field", ["unknown", "created_at", "listeners"])
+    def test_more_values_than_memory_is_meant_for_are_refused_unread(self, field: str, item: bytes) -> None:
+        """JSON of 64 MiB could otherwise become 1.5 GB of empty lists, in a field that takes anything too."""
+        data = b'{"loadbalancer": {"vip_address": "192.0.2.1", "%s": [' % field.encode() + item * 2_900_000 + b"0]}}"
+        (problem,) = refused(data)
+        assert problem.code == "too-large"
+        assert "5000000 values" in problem.message
+
     def test_a_field_given_twice_in_yaml(self) -> None:
         assert_told(f"vip_address: 192.0.2.1\nname: a\n{MARK}name: b\n", ("", "duplicate-field"))
 
