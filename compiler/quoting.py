@@ -113,7 +113,7 @@ def endpoint(address: str, port: int) -> Word:
 
 def endpoints(addresses: Sequence[str], ports: Sequence[int]) -> Words:
     """`endpoint` for many, whose addresses have been checked: here only that nothing else can be in them."""
-    if any(":" in address for address in addresses):
+    if ":" in "".join(addresses):
         addresses = [f"[{address}]" if ":" in address else address for address in addresses]
     made = Words(map("%s:%d".__mod__, zip(addresses, ports, strict=True)))
     if not _all_match(_ENDPOINTS, made):

@@ -25,7 +25,8 @@ def check(report: Report) -> None:
 def _unique_ids(report: Report) -> None:
     seen: dict[str, str] = {}
     ids = report.index.ids()
-    if len(set(ids)) == len(ids) and "".join(ids).islower():
+    together = "".join(ids)
+    if len(set(ids)) == len(ids) and together == together.lower():
         return  # as nearly always
     for node, path in walk(report.graph):
         if isinstance(node, Pool) and node.is_reference:
