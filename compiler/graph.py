@@ -222,6 +222,8 @@ class LoadBalancer(Node, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # Hydria's own: what old workers may do after a reload (seconds, reloads); the target's where not given.
     hard_stop_after: Seconds | None = None
     mworker_max_reloads: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    # Hydria's own: whether the last attempt to reach a member may go to another; the target's where not given.
+    redispatch: bool | None = None
     provider: str | None = None
     flavor_id: str | None = None
     availability_zone: str | None = None

@@ -72,6 +72,8 @@ FIELDS: dict[type[msgspec.Struct], dict[str, str]] = {
         "hard_stop_after": "Hydria's own. Seconds that an old HAProxy worker may go on with its connections after a reload. "
         "Without it, the target's (3600).",
         "mworker_max_reloads": "Hydria's own. Reloads that an old worker may see before it is ended. Without it, the target's (50).",
+        "redispatch": "Hydria's own. Whether a connection that a member does not take goes to another member at the last attempt, "
+        "persistence or not. Without it, the target's (true).",
         "provider": "Which driver serves the load balancer. Carried along.",
         "flavor_id": "Carried along.",
         "availability_zone": "Carried along.",

@@ -15,7 +15,9 @@ from compiler.quoting import Word, Words
 
 
 class Global(msgspec.Struct, frozen=True, kw_only=True):
-    """The process (configuration manual 3). `hard_stop_after` in seconds; `forks`: whether checks run programs."""
+    """The process (configuration manual 3). `hard_stop_after` in seconds; `redispatch`: whether the last attempt goes to another server (4.2);
+    `forks`: whether checks run programs.
+    """
 
     node: LoadBalancer
     maxconn: int
@@ -23,6 +25,7 @@ class Global(msgspec.Struct, frozen=True, kw_only=True):
     stats_socket: Word
     hard_stop_after: int
     max_reloads: int
+    redispatch: bool
     user: Word | None
     group: Word | None
     log: Word | None

@@ -98,10 +98,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `haproxy`, `keepalived`: versions. `cpus`: threads of HAProxy. `memory`: bytes that HAProxy may use, None for no check.
     `run_directory`: absolute; holds the sockets. `user`, `group`: whom HAProxy becomes, None to stay who it is.
     `bind_address`: binds here in place of the VIPs; `port_offset`: added to every listener's port (both for trying a graph on
-    any machine). `maxconn`: connections of the whole process. `log`: HAProxy's log target (`/dev/log`, `stdout`, `10.0.0.1:514`), None for none. `hard_stop_after`: seconds that an old worker may
-    go on with its connections after a reload, `max_reloads`: reloads that it may see; then it ends. `check_command`: the program that
-    checks members where neither HAProxy nor keepalived can (`hydria-probe`). For ACTIVE_STANDBY: `amphorae` are both of the pair,
-    `amphora` the id of the one that this is, `vrrp` how they agree, `networks` the subnets of the VIPs.
+    any machine). `maxconn`: connections of the whole process. `log`: HAProxy's log target (`/dev/log`, `stdout`, `10.0.0.1:514`), None for
+    none. `hard_stop_after`: seconds that an old worker may go on with its connections after a reload, `max_reloads`: reloads that it may
+    see; then it ends. `redispatch`: whether a connection that a member does not take goes to another at the last attempt.
+    `check_command`: the program that checks members where neither HAProxy nor keepalived can (`hydria-probe`). For ACTIVE_STANDBY:
+    `amphorae` are both of the pair, `amphora` the id of the one that this is, `vrrp` how they agree, `networks` the subnets of the VIPs.
     """
 
     haproxy: Version = (2, 6)
@@ -118,6 +119,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     log: str | None = "/dev/log"
     hard_stop_after: Annotated[int, msgspec.Meta(ge=1, le=2_147_483)] = 3600
     max_reloads: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 50
+    redispatch: bool = True
     check_command: str = "/usr/bin/hydria-probe"
     amphora: str | None = None
     amphorae: tuple[Amphora, ...] = ()
@@ -283,6 +285,14 @@ def parse_size(text: str) -> int:
     return int(match[1]) * int(1024 ** " KMGT".index(match[2].upper() or " "))
 
 
+def parse_switch(text: str) -> bool:
+    """`on` or `true` → True, `off` or `false` → False. Raises ValueError for anything else."""
+    known = {"on": True, "true": True, "off": False, "false": False}
+    if text.lower() not in known:
+        raise ValueError("on or off is needed")
+    return known[text.lower()]
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "haproxy": parse_version,
     "keepalived": parse_version,
@@ -297,5 +307,6 @@ _READERS: dict[str, Callable[[str], object]] = {
     "maxconn": int,
     "hard_stop_after": int,
     "max_reloads": int,
+    "redispatch": parse_switch,
     "log": lambda text: text or None,
 }

@@ -80,6 +80,7 @@ def _global(graph: LoadBalancer, target: Target, peers: ir.Peers | None, *, fork
         stats_socket=quoting.word(f"{target.run_directory}/{graph.id}.sock"),
         hard_stop_after=graph.hard_stop_after or target.hard_stop_after,
         max_reloads=graph.mworker_max_reloads or target.max_reloads,
+        redispatch=target.redispatch if graph.redispatch is None else graph.redispatch,
         user=optional(target.user),
         group=optional(target.group),
         log=optional(target.log),

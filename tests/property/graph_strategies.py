@@ -157,6 +157,7 @@ def graphs(draw: st.DrawFn) -> Part:
         "tags": draw(st.lists(names, max_size=2)),
         "hard_stop_after": draw(optional(st.integers(1, 2_147_483))),
         "mworker_max_reloads": draw(optional(st.integers(1, 1_000_000))),
+        "redispatch": draw(optional(st.booleans())),
         "listeners": [{**listener, "protocol_port": port} for listener, port in zip(chosen, numbers, strict=True)],
         "pools": [pool for kind in kinds.values() for pool in kind],
     }

@@ -77,6 +77,7 @@ def targets(draw: st.DrawFn, document: Part) -> Target:
         log=draw(st.sampled_from([None, "/dev/log", "stdout", "127.0.0.1:514", "[::1]:514"])),
         hard_stop_after=draw(st.integers(1, 2_147_483)),
         max_reloads=draw(st.integers(1, 1_000_000)),
+        redispatch=draw(st.booleans()),
         check_command="/bin/true",
         **draw(st.one_of(st.just({}), pairs(vips))),
     )

@@ -133,6 +133,18 @@ def test_every_server_has_the_id_that_the_configuration_gives_it(serving: Servin
         assert int(row["srv_id"]) == int(digits[-5:], 16), row
 
 
+def test_a_connection_that_a_member_refuses_goes_to_another_unless_it_shall_not(haproxy: Haproxy) -> None:
+    """`option redispatch` (4.2). Attempts come as quickly as a connection may take."""
+    listeners = [listener("web", "web", timeout_member_connect=100)]
+    with HttpBackend("gone") as gone, HttpBackend("there") as there:
+        gone.refuse()
+        pools = [pool("web", gone, there)]
+        with serve(haproxy, listeners, pools) as serving:
+            assert who_answers(serving, "web", 4) == {"there": 4}
+            serving.reload(listeners, pools, redispatch=False)
+            assert who_answers(serving, "web", 4) == {"there": 2, None: 2}
+
+
 @pytest.fixture(scope="module")
 def story(serving: Serving, members: Members) -> dict[str, dict[str, str]]:
     """What happens to the members that are looked at, all at once to save time: phase → pool → status of its first member.

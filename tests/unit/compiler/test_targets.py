@@ -25,7 +25,7 @@ class TestParse:
     def test_everything(self) -> None:
         text = (
             "haproxy=3.0.1,keepalived=2.3,cpus=4,mem=2G,run_directory=/srv/x,user=,group=hap,bind=::1,port_offset=-10,"
-            "maxconn=7,log=,hard_stop_after=8,max_reloads=9"
+            "maxconn=7,log=,hard_stop_after=8,max_reloads=9,redispatch=off"
         )
         assert Target.parse(text) == Target(
             haproxy=(3, 0, 1),
@@ -41,6 +41,7 @@ class TestParse:
             log=None,
             hard_stop_after=8,
             max_reloads=9,
+            redispatch=False,
         )
 
     def test_blanks_around_items(self) -> None:
@@ -64,6 +65,7 @@ class TestParse:
             ("maxconn=0", "target", ">= 1"),
             ("hard_stop_after=0", "target", ">= 1"),
             ("max_reloads=0", "target", ">= 1"),
+            ("redispatch=perhaps", "target.redispatch", "on or off"),
             ("run_directory=relative", "target.run_directory", "absolute"),
             ("run_directory=/a b", "target.run_directory", "absolute"),
             ("run_directory=/a\nb", "target.run_directory", "absolute"),
