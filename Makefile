@@ -19,7 +19,7 @@ help: ## what can be made
 demo: .venv/.runtime ## compile an example, run it with real traffic and judge every answer
 	@$(BIN)/python -m hydria.lab.demo
 
-test: .venv/.development ## all tests but those that take minutes each
+test: .venv/.development .venv/octavia/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow'
 
 test-slow: DEBIAN += user-mode-linux ipvsadm
@@ -55,9 +55,9 @@ debian:
 	@PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --editable .
 	@touch $@
 
-# What Hydria is measured beside, in an environment of its own: its many dependencies are none of ours.
+# What Hydria is measured beside and driven by, in an environment of its own: its many dependencies are none of ours.
 .venv/octavia/.made: .venv/.runtime
-	@echo '· Octavia, to measure beside, into .venv/octavia'
+	@echo '· Octavia, to test with and to measure beside, into .venv/octavia'
 	@$(PYTHON) -m venv .venv/octavia
 	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --upgrade 'pip>=25.1'
 	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --group bench
