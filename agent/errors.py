@@ -44,6 +44,12 @@ class RejectedByHaproxy(AgentError):
         super().__init__(f"{message}:\n{output.rstrip()}" if output.strip() else f"{message}, without saying why")
 
 
+class HaproxyExited(RejectedByHaproxy):
+    """HAProxy ended where it should have begun, or gone on, to serve."""
+
+    code = "haproxy-exited"
+
+
 class RejectedByKeepalived(RejectedByHaproxy):
     """As RejectedByHaproxy, of keepalived or nft."""
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+#: All that a program gets of an environment.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 #: Seconds that killed processes may take to be gone.
 _LAST_DEATHS = 2.0
@@ -77,7 +78,7 @@ class LocalRunner:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 timeout=timeout,
                 check=False,
             )
@@ -106,7 +107,7 @@ class LocalRunner:
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=subprocess.STDOUT,
-                        env=_ENVIRONMENT,
+                        env=ENVIRONMENT,
                         start_new_session=True,
                     )
                 )

@@ -84,6 +84,12 @@ def echoes(place: Place) -> bool:
         return json.loads(connection.receive_line())["name"] == "echo" and connection.receive_line() == b"hello\n"
 
 
+def old_workers(supervised: SupervisedHaproxy) -> tuple[int, ...]:
+    state = supervised._running.processes()
+    assert state is not None
+    return state.old_workers
+
+
 def refuses(place: Place) -> bool:
     try:
         Connection(place.address).close()
@@ -149,10 +155,10 @@ def test_connections_outlive_a_reload(haproxy: Haproxy, place: Place) -> None:
             assert connection.receive_line() == b"before\n"
             place.write("second")
             supervised.reload()
-            assert supervised._master.processes().old_workers
+            assert old_workers(supervised)
             connection.send(b"after\n")
             assert connection.receive_line() == b"after\n"
-        eventually(lambda: not supervised._master.processes().old_workers, "the old worker's end")
+        eventually(lambda: not old_workers(supervised), "the old worker's end")
 
 
 def test_a_reload_that_is_refused_changes_nothing_and_can_be_repeated(haproxy: Haproxy, place: Place) -> None:

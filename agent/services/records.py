@@ -1,0 +1,119 @@
+"""What the supervised way knows of a running program: a file that the program's own process writes before it becomes the program.
+
+So there is no moment at which a program runs and nobody knows: the record is its standard input, opened and locked by the agent, and it
+is unlocked when the process, having written its id and start time, goes on without it. Whoever reads the record waits for that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent.errors import SystemFault
+from agent.processes import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from agent.services.programs import Program
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+# `read` is the shell's own, so /proc/self is the process that becomes the program. `$0` is the wanted number of files; where that is not
+# allowed, all that is.
+_BECOME = (
+    "read -r boot </proc/sys/kernel/random/boot_id && read -r stat </proc/self/stat && "
+    'printf "%s %s\\n" "$boot" "$stat" >&0 && '
+    '{ ulimit -n "$0" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; } && exec "$@" </dev/null'
+)
+
+
+class Identity(NamedTuple):
+    """A process that no other one can be taken for: its id and its start, in the kernel's ticks since the machine's."""
+
+    pid: int
+    started: int
+
+    def alive(self) -> bool:
+        """Whether it runs; one that has ended and waits for its parent does not."""
+        found = look(self.pid)
+        return found is not None and found.started == self.started and found.state not in "ZX"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it, and certainly no other one, a signal."""
+        with suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                # Now it cannot become another one any more.
+                if self.alive():
+                    signal.pidfd_send_signal(descriptor, number)
+            finally:
+                os.close(descriptor)
+
+
+class Seen(NamedTuple):
+    """What /proc/PID/stat says (proc_pid_stat(5))."""
+
+    state: str
+    session: int
+    started: int
+
+
+def look(pid: int) -> Seen | None:
+    """A process, if there is one."""
+    try:
+        return _read_stat(Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace"))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def session_of(identity: Identity) -> list[Identity]:
+    """All that runs in the session which this process opened, itself too; also when it has ended."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (seen := look(int(entry.name))) and seen.session == identity.pid:
+            # While somebody is in the session, its number is given to nobody else; those of an earlier one were there earlier.
+            found += [Identity(int(entry.name), seen.started)] if seen.started >= identity.started and seen.state not in "ZX" else []
+    return found
+
+
+def launch(program: Program, record: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Starts a program that outlives us, in a session of its own, and has it write `record`. Raises SystemFault, OSError."""
+    command = ["ip", "netns", "exec", program.namespace, *program.arguments] if program.namespace else program.arguments
+    with os.fdopen(os.open(record, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file, log.open("ab") as output:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        try:
+            return subprocess.Popen(
+                ["/bin/sh", "-c", _BECOME, str(program.files), *command],
+                stdin=file,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SystemFault(f"{program.name} cannot be started: {error.strerror}") from error
+
+
+def recorded(record: Path) -> Identity | None:
+    """The process that wrote `record`, running or not; None where there is none of this uptime."""
+    try:
+        with record.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            boot, _, stat = file.read().decode(errors="replace").partition(" ")
+    except FileNotFoundError:
+        return None
+    if boot != _BOOT_ID.read_text(encoding="ascii").strip() or not stat.endswith("\n"):
+        return None
+    return Identity(int(stat.split(" ", 1)[0]), _read_stat(stat).started)
+
+
+def _read_stat(text: str) -> Seen:
+    # The name, in brackets, may hold anything.
+    fields = text.rpartition(")")[2].split()
+    return Seen(fields[0], int(fields[3]), int(fields[19]))

@@ -1,0 +1,224 @@
+"""Programs without an init system: `SupervisedServices` starts them, takes over those that it finds running, and brings back what ends.
+
+What should run is a file for each program in `state`. It is written before the program is started and removed before it is stopped, so
+whoever reads it after a crash knows what to do. What runs is told by the records in `run` (see `agent.services.records`).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from agent.clock import Clock, SystemClock, wait_until
+from agent.errors import SystemFault
+from agent.files import remove_file, replace_file
+from agent.log_file import LogFile
+from agent.services.programs import Program
+from agent.services.records import Identity, launch, recorded, session_of
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+_LOG = structlog.get_logger("agent.services")
+
+#: Seconds between two looks at the programs.
+_LOOK = 0.1
+#: Seconds before a program that has ended is started again: the first, doubled at each end that follows, up to the last.
+_FIRST_PAUSE = 0.1
+_LAST_PAUSE = 30.0
+#: Seconds that a program must run for its earlier ends to be forgotten.
+_STEADY = 60.0
+#: Seconds that killed processes may take to be gone.
+_LAST_DEATHS = 5.0
+
+
+class _Kept:
+    """A program that should run, and how it fares. `lock` is held by whoever starts or ends it."""
+
+    def __init__(self, program: Program, identity: Identity | None) -> None:
+        self.program = program
+        self.identity = identity
+        self.child: subprocess.Popen[bytes] | None = None
+        self.restarts = 0
+        self.pause = _FIRST_PAUSE
+        self.since = 0.0
+        self.due: float | None = None
+
+
+class SupervisedServices:
+    """Keeps programs running. `run` is for this uptime, `state` survives; both are made where they are missing.
+
+    Nothing is started, and what ends is not noticed, before `start` or `restore`. `close` ends the watch, not the programs.
+    """
+
+    def __init__(self, run: Path, state: Path, clock: Clock | None = None) -> None:
+        self._run = run
+        self._state = state
+        self._clock = clock or SystemClock()
+        # Held for what takes moments; a program that takes its time to end is waited for without it.
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
+        self._watch: threading.Thread | None = None
+        for directory in (run, state):
+            directory.mkdir(parents=True, exist_ok=True)
+        self._kept = {program.name: _Kept(program, recorded(self._record(program.name))) for program in self._wanted()}
+
+    def start(self, program: Program, /) -> None:
+        """See `Services.start`. One that runs in another way than it shall now is stopped before."""
+        with self._lock:
+            kept = self._kept.get(program.name)
+        if kept is not None and kept.program != program:
+            self.stop(program.name)
+        with self._lock:
+            self._begin_watch()
+            kept = self._kept.get(program.name)
+            if kept is None:
+                replace_file(self._wish(program.name), msgspec.json.format(msgspec.json.encode(program)) + b"\n")
+                kept = self._kept[program.name] = _Kept(program, recorded(self._record(program.name)))
+            if not _runs(kept):
+                kept.restarts, kept.pause = 0, _FIRST_PAUSE
+                self._launch(kept)
+
+    def stop(self, name: str, /) -> None:
+        """See `Services.stop`."""
+        with self._lock:
+            kept = self._kept.pop(name, None)
+            remove_file(self._wish(name))
+            identity = kept.identity if kept else recorded(self._record(name))
+        if identity is not None:
+            self._end(name, identity, kept.program.patience if kept else Program.patience)
+        if kept is not None and kept.child is not None:
+            kept.child.wait()
+        remove_file(self._record(name))
+
+    def pid(self, name: str, /) -> int | None:
+        """See `Services.pid`."""
+        with self._lock:
+            kept = self._kept.get(name)
+        return kept.identity.pid if kept and kept.identity and kept.identity.alive() else None
+
+    def restarts(self, name: str, /) -> int:
+        """See `Services.restarts`."""
+        with self._lock:
+            return self._kept[name].restarts if name in self._kept else 0
+
+    def programs(self) -> tuple[str, ...]:
+        """See `Services.programs`."""
+        with self._lock:
+            return tuple(sorted(self._kept))
+
+    def position(self, name: str, /) -> str:
+        """See `Services.position`."""
+        return self._log(name).position()
+
+    def words(self, name: str, since: str = "", /) -> str:
+        """See `Services.words`."""
+        return self._log(name).since(since)
+
+    def restore(self) -> None:
+        """See `Services.restore`."""
+        wanted = self.programs()
+        for record in self._run.glob("*.pid"):
+            if record.stem not in wanted:
+                # Whoever stopped it was killed before it was gone.
+                self.stop(record.stem)
+        with self._lock:
+            self._begin_watch()
+            for kept in self._kept.values():
+                if not _runs(kept):
+                    self._launch(kept)
+
+    def close(self) -> None:
+        """Watches no more."""
+        self._closed.set()
+        if self._watch is not None:
+            self._watch.join()
+
+    def _wanted(self) -> list[Program]:
+        found = []
+        for wish in sorted(self._state.glob("*.json")):
+            try:
+                found.append(msgspec.json.decode(wish.read_bytes(), type=Program))
+            except msgspec.DecodeError as error:
+                raise SystemFault(f"{wish} does not tell of a program ({error}); remove it") from error
+        return found
+
+    def _launch(self, kept: _Kept) -> None:
+        name = kept.program.name
+        if kept.identity is not None:
+            self._end(name, kept.identity, patience=0)
+        if kept.child is not None:
+            kept.child.wait()
+        kept.child = launch(kept.program, self._record(name), self._log(name).path)
+        kept.identity = recorded(self._record(name))
+        kept.since = self._clock.monotonic()
+        kept.due = None
+
+    def _end(self, name: str, identity: Identity, patience: float) -> None:
+        """Ends it and all that it left in its session."""
+        if patience > 0:
+            identity.signal(signal.SIGTERM)
+            if not wait_until(lambda: not identity.alive(), patience, self._clock):
+                _LOG.warning("program killed", program=name, seconds=patience)
+
+        def gone() -> bool:
+            left = session_of(identity)
+            for one in left:
+                one.signal(signal.SIGKILL)
+            return not left
+
+        if not wait_until(gone, _LAST_DEATHS, self._clock):
+            raise SystemFault(f"{name} cannot be ended: process {identity.pid} or one of its children does not go")
+
+    def _begin_watch(self) -> None:
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._keep_watching, name="services", daemon=True)
+            self._watch.start()
+
+    def _keep_watching(self) -> None:
+        while not self._closed.wait(_LOOK):
+            with self._lock:
+                for kept in list(self._kept.values()):
+                    try:
+                        self._look_at(kept)
+                    except (OSError, SystemFault) as error:
+                        _LOG.error("program cannot be started", program=kept.program.name, error=str(error))
+
+    def _look_at(self, kept: _Kept) -> None:
+        now = self._clock.monotonic()
+        if kept.due is not None:
+            if now >= kept.due:
+                kept.due = now + kept.pause
+                kept.restarts += 1
+                self._launch(kept)
+        elif not _runs(kept):
+            name = kept.program.name
+            code = kept.child.returncode if kept.child else None
+            kept.pause = min(kept.pause * 2, _LAST_PAUSE) if now - kept.since < _STEADY else _FIRST_PAUSE
+            kept.due = now + kept.pause
+            _LOG.error("program ended", program=name, code=code, again_in=kept.pause, words=self.words(name)[-1000:])
+        else:
+            with suppress(OSError):
+                self._log(kept.program.name).bound()
+
+    def _wish(self, name: str) -> Path:
+        return self._state / f"{name}.json"
+
+    def _record(self, name: str) -> Path:
+        return self._run / f"{name}.pid"
+
+    def _log(self, name: str) -> LogFile:
+        return LogFile(self._run / f"{name}.log")
+
+
+def _runs(kept: _Kept) -> bool:
+    """Whether it does; a child of ours that has ended is laid to rest."""
+    if kept.child is not None:
+        kept.child.poll()
+    return kept.identity is not None and kept.identity.alive()

@@ -1,0 +1,114 @@
+"""Programs where systemd is in charge: `SystemdServices` writes a unit for each, enables and starts it. systemd does all the rest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from agent.errors import SystemFault
+from agent.files import remove_file, replace_file
+from agent.processes import LocalRunner, Runner
+from agent.texts import Text, render, systemd, systemd_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.services.programs import Program
+
+#: How a unit of ours begins.
+_MARK = b"# Made by Hydria."
+#: Seconds that systemctl may take, besides what a program needs to end.
+_PATIENCE = 30.0
+#: Lines of the journal that are read.
+_LINES = 200
+
+
+class SystemdServices:
+    """Keeps programs running as units in the directory `units`, which systemd must look into."""
+
+    def __init__(self, units: Path, runner: Runner | None = None) -> None:
+        self._units = units
+        self._runner = runner or LocalRunner()
+
+    def start(self, program: Program, /) -> None:
+        """See `Services.start`. One that runs in another way than it shall now is restarted."""
+        unit = self._unit(program.name)
+        text = unit_text(program)
+        known = unit.read_bytes() if unit.exists() else None
+        if known != text:
+            replace_file(unit, text, 0o644)
+            self._systemctl("daemon-reload")
+        self._systemctl("enable", "--quiet", unit.name)
+        # One that waits to be started again, or has failed, starts now.
+        self._systemctl("start" if known in (None, text) else "restart", unit.name, seconds=program.patience)
+
+    def stop(self, name: str, /) -> None:
+        """See `Services.stop`."""
+        unit = self._unit(name)
+        if not unit.exists():
+            return
+        self._systemctl("disable", "--quiet", unit.name)
+        # As long as the unit's own TimeoutStopSec lets it take; the runner's limit is only there to come to an end at all.
+        self._systemctl("stop", unit.name, seconds=600)
+        remove_file(unit)
+        self._systemctl("daemon-reload")
+
+    def pid(self, name: str, /) -> int | None:
+        """See `Services.pid`."""
+        return self._number(name, "MainPID") or None
+
+    def restarts(self, name: str, /) -> int:
+        """See `Services.restarts`."""
+        return self._number(name, "NRestarts")
+
+    def programs(self) -> tuple[str, ...]:
+        """See `Services.programs`."""
+        return tuple(sorted(unit.stem for unit in self._units.glob("*.service") if unit.is_file() and _is_ours(unit)))
+
+    def position(self, name: str, /) -> str:
+        """See `Services.position`: a cursor of the journal."""
+        done = self._runner.run(["journalctl", "-u", f"{name}.service", "-n", "1", "-o", "cat", "--show-cursor"], timeout=_PATIENCE)
+        return done.output.rpartition("-- cursor: ")[2].strip() if done.code == 0 else ""
+
+    def words(self, name: str, since: str = "", /) -> str:
+        """See `Services.words`; what systemd says about the unit is among it."""
+        after = [f"--after-cursor={since}"] if since else []
+        arguments = ["journalctl", "--quiet", "-u", f"{name}.service", "-n", str(_LINES), "-o", "cat", *after]
+        return self._runner.run(arguments, timeout=_PATIENCE).output
+
+    def restore(self) -> None:
+        """See `Services.restore`. What is enabled, systemd has started by itself; what a person stopped is started too."""
+        self._systemctl("daemon-reload")
+        for name in self.programs():
+            self._systemctl("enable", "--quiet", f"{name}.service")
+            self._systemctl("start", "--no-block", f"{name}.service")
+
+    def _systemctl(self, *arguments: str, seconds: float = 0) -> None:
+        done = self._runner.run(["systemctl", *arguments], timeout=_PATIENCE + seconds)
+        if done.code != 0:
+            raise SystemFault(f"systemctl {' '.join(arguments)} failed: {done.output.strip()}")
+
+    def _number(self, name: str, what: str) -> int:
+        done = self._runner.run(["systemctl", "show", "--property", what, "--value", f"{name}.service"], timeout=_PATIENCE)
+        return int(done.output) if done.code == 0 and done.output.strip().isdecimal() else 0
+
+    def _unit(self, name: str) -> Path:
+        return self._units / f"{name}.service"
+
+
+def unit_text(program: Program) -> bytes:
+    """The unit that runs a program."""
+    return render(
+        "systemd/program.service.j2",
+        description=systemd_line(program.description),
+        namespace=None if program.namespace is None else systemd_line(program.namespace),
+        arguments=[systemd(argument) for argument in program.arguments],
+        reload_signal=None if program.reload_signal is None else Text(program.reload_signal),
+        patience=math.ceil(program.patience),
+        files=program.files,
+    )
+
+
+def _is_ours(unit: Path) -> bool:
+    with unit.open("rb") as file:
+        return file.read(len(_MARK)) == _MARK
