@@ -9,7 +9,7 @@ from __future__ import annotations
 import configparser
 import ipaddress
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -146,10 +146,16 @@ def _decode(wanted: type, value: Any) -> Any:
 
 
 class LiveSettings:
-    """The settings in force, from the file at `path`. `current` may be read from any thread at any time. Raises OSError, InvalidRequest."""
+    """The settings in force, from the file at `path`. `current` may be read from any thread at any time. Raises OSError, InvalidRequest.
+
+    Whoever must be able to live with new settings is one of `guards`: it raises InvalidRequest where it cannot, and nothing changes.
+    Whoever has to act on them is one of `followers`, called when they are in force.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.guards: list[Callable[[Settings], None]] = []
+        self.followers: list[Callable[[Settings], None]] = []
         self._lock = threading.Lock()
         self.current = parse(path.read_text(encoding="utf-8"))
 
@@ -160,6 +166,10 @@ class LiveSettings:
         except UnicodeDecodeError as error:
             raise InvalidRequest(f"amphora-agent.conf: not UTF-8 text ({error.reason} at byte {error.start})") from error
         with self._lock:
+            for guard in self.guards:
+                guard(settings)
             replace_file(self.path, content, 0o600)
             self.current = settings
+            for follower in self.followers:
+                follower(settings)
         return settings

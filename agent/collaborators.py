@@ -1,0 +1,154 @@
+"""What the HTTP routes call: `Agent` holds one of each, and the protocols say what the routes need of them and nothing more.
+
+All of them are called from many threads at once. What they raise is of `agent.errors`, or OSError where the machine fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.network.requests import NetworkPlug, Rule, VipPlug
+from agent.settings import LiveSettings
+
+#: A listener as `GET listeners` lists it: `status` (ACTIVE, ERROR …), `uuid`, `type` (HTTP, TCP, TERMINATED_HTTPS, UDP …).
+Listener = Mapping[str, str]
+
+
+class Network(Protocol):
+    """See `agent.network.network.Network`."""
+
+    def plug_vip(self, plan: VipPlug, /, *, active_standby: bool) -> str:
+        """Moves the VIP's interface into the namespace; what was done. Raises ConflictError where it is there already."""
+
+    def plug_network(self, plan: NetworkPlug, /, *, active_standby: bool) -> str:
+        """Moves an interface into the namespace, or gives it other addresses; what was done."""
+
+    def interface_of(self, address: str, /) -> str:
+        """The name of the interface that has an address."""
+
+    def set_rules(self, interface: str, rules: Sequence[Rule], /) -> None:
+        """Lets in what the rules say and nothing else."""
+
+    def counters(self) -> Mapping[str, tuple[int, int]]:
+        """Interface → bytes sent, bytes received."""
+
+
+class Haproxies(Protocol):
+    """See `agent.haproxies.Haproxies`: one HAProxy for each load balancer."""
+
+    def upload(self, amphora_id: str, lb: str, text: bytes, /) -> None:
+        """Checks a configuration and puts it in place."""
+
+    def config(self, lb: str, /) -> bytes:
+        """The configuration as it was sent."""
+
+    def start(self, lb: str, /) -> str:
+        """Makes it run; what was done."""
+
+    def stop(self, lb: str, /) -> str:
+        """Makes it not run; what was done."""
+
+    def reload(self, lb: str, /) -> str:
+        """Makes it serve the configuration in place; what was done."""
+
+    def delete(self, lb: str, /) -> None:
+        """Stops it and removes what there is of it. An absent one is fine."""
+
+    def loadbalancers(self) -> Sequence[str]:
+        """The ids of those that have a configuration."""
+
+    def listeners(self) -> Sequence[Listener]:
+        """The listeners of all of them."""
+
+    def running(self, lb: str, /) -> bool:
+        """Whether it serves."""
+
+
+class LvsListeners(Protocol):
+    """See `agent.keepaliveds`: one keepalived for each UDP or SCTP listener."""
+
+    def upload(self, listener: str, text: bytes, /) -> None:
+        """Checks a configuration and puts it in place."""
+
+    def config(self, listener: str, /) -> bytes:
+        """The configuration as it was sent."""
+
+    def start(self, listener: str, /) -> str:
+        """Makes it run; what was done."""
+
+    def stop(self, listener: str, /) -> str:
+        """Makes it not run; what was done."""
+
+    def reload(self, listener: str, /) -> str:
+        """Makes it serve the configuration in place; what was done."""
+
+    def delete(self, listener: str, /) -> None:
+        """Stops it and removes what there is of it. An absent one is fine."""
+
+    def listeners(self) -> Sequence[Listener]:
+        """Those that have a configuration."""
+
+    def running(self, listener: str, /) -> bool:
+        """Whether it serves."""
+
+
+class Vrrp(Protocol):
+    """See `agent.keepaliveds`: the keepalived that moves the VIP between the two of a pair."""
+
+    def upload(self, text: bytes, /) -> None:
+        """Checks a configuration and puts it in place."""
+
+    def start(self) -> str:
+        """Makes it run, or reload where it does; what was done."""
+
+    def stop(self) -> str:
+        """Makes it not run; what was done."""
+
+    def reload(self) -> str:
+        """Makes it follow the configuration in place; what was done."""
+
+
+class Certificates(Protocol):
+    """See `agent.certificates.Certificates`: what load balancers present and trust."""
+
+    def put(self, lb: str, name: str, content: bytes, /) -> None:
+        """Puts a file in place."""
+
+    def md5(self, lb: str, name: str, /) -> str:
+        """The MD5 of a file's content, in hexadecimal digits."""
+
+    def delete(self, lb: str, name: str, /) -> None:
+        """Removes a file. An absent one is fine."""
+
+
+class Machine(Protocol):
+    """See `agent.machine.Machine`."""
+
+    def info(self) -> Mapping[str, str]:
+        """Names and versions."""
+
+    def measurements(self) -> Mapping[str, Any]:
+        """Processors, memory, disk and load."""
+
+
+class Identity(Protocol):
+    """See `agent.identity.Identity`."""
+
+    def replace(self, content: bytes, /) -> None:
+        """Puts another certificate and key in place, for connections from now on. Raises InvalidRequest where it cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """What the routes call."""
+
+    settings: LiveSettings
+    machine: Machine
+    identity: Identity
+    network: Network
+    haproxies: Haproxies
+    lvs: LvsListeners
+    vrrp: Vrrp
+    certificates: Certificates
