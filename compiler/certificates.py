@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TypeVar
 
 import msgspec
@@ -39,6 +40,7 @@ class Identity(msgspec.Struct, frozen=True):
     """A private key with its certificate and chain. `pem` is what HAProxy reads: certificate, chain in order, key.
 
     `names` are those that SNI may ask for: the certificate's DNS names, or its common name where it has none (RFC 9110 4.3.4).
+    The dates are those between which all of the chain is valid; an authority that issued itself does not count, as peers have their own copy.
     """
 
     pem: bytes
@@ -51,16 +53,18 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Authorities(msgspec.Struct, frozen=True):
-    """Certificates to verify a peer against."""
+    """Certificates to verify a peer against; the dates are those between which all are valid."""
 
     pem: bytes
+    not_before: dt.datetime
     not_after: dt.datetime
 
 
 class Revocations(msgspec.Struct, frozen=True):
-    """Certificate revocation lists; `next_update` of the one that ends first, None where none says."""
+    """Certificate revocation lists; `last_update` of the one that begins last, `next_update` of the one that ends first, None where none says."""
 
     pem: bytes
+    last_update: dt.datetime
     next_update: dt.datetime | None
 
 
@@ -120,7 +124,7 @@ def _identity(secret: Secret) -> Identity:
     text = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain) + key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return Identity(text, _names(leaf), leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+    return Identity(text, _names(leaf), *_valid([leaf, *_between(chain)]))
 
 
 def _from_pkcs12(data: bytes, passphrase: bytes | None) -> tuple[PrivateKeyTypes, list[x509.Certificate]]:
@@ -173,7 +177,7 @@ def _authorities(secret: Secret) -> Authorities:
     else:
         found = _certificates(text)
     pem = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in found)
-    return Authorities(pem, min(certificate.not_valid_after_utc for certificate in found))
+    return Authorities(pem, *_valid(found))
 
 
 def _revocations(secret: Secret) -> Revocations:
@@ -184,7 +188,8 @@ def _revocations(secret: Secret) -> Revocations:
     except ValueError as error:
         raise BadSecret(f"no revocation list found; PEM (-----BEGIN X509 CRL-----) or DER is needed: {_first_line(error)}") from error
     ends = [crl.next_update_utc for crl in found if crl.next_update_utc is not None]
-    return Revocations(b"".join(crl.public_bytes(serialization.Encoding.PEM) for crl in found), min(ends, default=None))
+    begin = max(crl.last_update_utc for crl in found)
+    return Revocations(b"".join(crl.public_bytes(serialization.Encoding.PEM) for crl in found), begin, min(ends, default=None))
 
 
 def _key_of(certificate: x509.Certificate) -> object:
@@ -201,6 +206,19 @@ def _ordered(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x50
         rest.remove(issuer)
         chain.append(issuer)
     return chain + rest
+
+
+def _between(chain: list[x509.Certificate]) -> Iterator[x509.Certificate]:
+    """Those of the chain that stand between its leaf and an authority that issued itself."""
+    for issued, issuer in pairwise(chain):
+        if issued.issuer != issuer.subject or issuer.issuer == issuer.subject:
+            return
+        yield issuer
+
+
+def _valid(certificates: list[x509.Certificate]) -> tuple[dt.datetime, dt.datetime]:
+    """From when to when all are."""
+    return max(found.not_valid_before_utc for found in certificates), min(found.not_valid_after_utc for found in certificates)
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ CODES: dict[str, str] = {
     "unknown-secret": "The reference names no secret that was given.",
     "bad-secret": "The secret does not parse, is incomplete, or its parts do not belong together.",
     "expired": "A certificate has ended, or a revocation list was not renewed in time.",
-    "not-yet-valid": "A certificate's time has not begun.",
+    "not-yet-valid": "The time of a certificate or a revocation list has not begun.",
     # -- resources
     "memory-budget": "Two generations of HAProxy, as there are during a reload, may need more memory than the target has.",
     # -- what the real programs say

@@ -114,12 +114,14 @@ def _dates(report: Report, node: Listener | Pool, field: str, found: Identity | 
                 f"the revocation list was to be renewed by {found.next_update:%Y-%m-%d %H:%M} UTC: HAProxy refuses every peer until it is"
             )
             report.warning(node, field, "expired", message)
+        if found.last_update > now:
+            message = f"the revocation list begins on {found.last_update:%Y-%m-%d %H:%M} UTC: HAProxy refuses every peer until then"
+            report.warning(node, field, "not-yet-valid", message)
     elif found.not_after <= now:
         report.warning(node, field, "expired", f"a certificate ended on {found.not_after:%Y-%m-%d %H:%M} UTC: peers will refuse it")
-    elif isinstance(found, Identity) and found.not_before > now:
-        report.warning(
-            node, field, "not-yet-valid", f"the certificate begins on {found.not_before:%Y-%m-%d %H:%M} UTC: peers refuse it until then"
-        )
+    elif found.not_before > now:
+        message = f"a certificate begins on {found.not_before:%Y-%m-%d %H:%M} UTC: peers refuse it until then"
+        report.warning(node, field, "not-yet-valid", message)
 
 
 def _useless(report: Report, node: Listener | Pool) -> None:

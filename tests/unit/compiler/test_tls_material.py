@@ -285,6 +285,33 @@ class TestDates:
         assert [problem.code for problem in bundle.problems] == codes
         assert {problem.path for problem in bundle.problems} <= {"loadbalancer.listeners[0].default_tls_container_ref"}
 
+    def test_of_what_stands_between_a_certificate_and_its_authority(self, site: Site) -> None:
+        """Peers need it, so they refuse a good certificate because of it; but the authority itself they have of their own."""
+        end = FROM + dt.timedelta(days=10)
+        for chain, codes in (
+            ([certificate(site.inner.name, site.inner.key, site.outer, until=end), site.outer.certificate], ["expired"]),
+            ([site.inner.certificate, certificate(site.outer.name, site.outer.key, site.root, until=end)], ["expired"]),
+            ([*site.chain[1:3], certificate(site.root.name, site.root.key, site.root, until=end)], []),
+            ([*site.chain[1:3], certificate(named("of others"), site.root.key, site.outer, until=end)], []),
+        ):
+            secret = Secret(site.key_pem() + pem(site.leaf, *chain))
+            bundle = compiler.build(compiler.load(document()), None, {"ref": secret}, now=end)
+            assert [problem.code for problem in bundle.problems] == codes
+
+    def test_of_an_authority_and_a_revocation_list_that_have_not_begun(self, site: Site) -> None:
+        text = document(client_ca_tls_container_ref="ca", client_crl_container_ref="crl", client_authentication="MANDATORY")
+        secrets = {
+            "ref": Secret(site.expected),
+            "ca": Secret(pem(site.root.certificate)),
+            "crl": Secret(site.root.crl(UNTIL).public_bytes(PEM)),
+        }
+        bundle = compiler.build(compiler.load(text), None, secrets, now=FROM - dt.timedelta(days=1))
+        assert {(problem.path.rpartition(".")[2], problem.code) for problem in bundle.problems} == {
+            ("default_tls_container_ref", "not-yet-valid"),
+            ("client_ca_tls_container_ref", "not-yet-valid"),
+            ("client_crl_container_ref", "not-yet-valid"),
+        }
+
     def test_of_an_authority_and_a_revocation_list(self, site: Site) -> None:
         text = document(client_ca_tls_container_ref="ca", client_crl_container_ref="crl", client_authentication="MANDATORY")
         secrets = {
