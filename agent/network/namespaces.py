@@ -1,0 +1,94 @@
+"""Network namespaces: made, entered by one thread, and their settings (sysctls).
+
+A socket belongs to the namespace in which it was made, for ever; so a thread goes in, makes it, and comes back. That is setns(2), which
+moves the calling thread alone; nothing is forked, which a process with threads could not do safely.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.errors import SystemFault
+from agent.files import remove_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agent.processes import Runner
+
+_NAMED = Path("/run/netns")
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+#: Seconds for making a namespace.
+_PATIENCE = 10.0
+
+
+@contextmanager
+def entered(name: str | None) -> Iterator[None]:
+    """The calling thread is in the namespace, or stays where it is with None. Raises SystemFault where there is no such namespace."""
+    if name is None:
+        yield
+        return
+    try:
+        with Path("/proc/thread-self/ns/net").open("rb") as before, (_NAMED / name).open("rb") as there:
+            _enter(there.fileno())
+            try:
+                yield
+            finally:
+                _enter(before.fileno())
+    except FileNotFoundError as error:
+        if error.filename != str(_NAMED / name):
+            raise
+        raise SystemFault(f"there is no network namespace {name}") from error
+
+
+def _enter(descriptor: int) -> None:
+    if _LIBC.setns(descriptor, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, f"setns: {os.strerror(number)}")
+
+
+def exists(name: str) -> bool:
+    """Whether there is a namespace of this name."""
+    try:
+        with entered(name):
+            return True
+    except (SystemFault, OSError):
+        return False
+
+
+def create(name: str, runner: Runner) -> None:
+    """Makes a namespace, where there is none of this name. Raises SystemFault."""
+    if exists(name):
+        return
+    # Whoever is ended while making one leaves an empty file where the namespace was to be mounted.
+    remove_file(_NAMED / name)
+    done = runner.run(["ip", "netns", "add", name], timeout=_PATIENCE)
+    if done.code != 0:
+        raise SystemFault(f"the network namespace {name} cannot be made: {done.output.strip()}")
+
+
+def command(name: str, arguments: Sequence[str]) -> list[str]:
+    """The command that runs another one in a namespace."""
+    return ["nsenter", f"--net={_NAMED / name}", "--", *arguments]
+
+
+def set_sysctl(setting: str, value: str) -> bool:
+    """Gives /proc/sys/net/`setting` of the calling thread's namespace a value, where it has another; whether there is such a setting.
+
+    Raises SystemFault where the kernel does not take it.
+    """
+    path = Path("/proc/sys/net", setting)
+    try:
+        if path.read_text(encoding="ascii").strip() != value:
+            path.write_text(value, encoding="ascii")
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SystemFault(f"net/{setting} cannot be set to {value}: {error.strerror}") from error
+    return True
