@@ -8,12 +8,9 @@ import re
 from compiler import quoting
 from compiler.check.l7 import RESERVED_COOKIE
 from compiler.check.report import Report, shown
-from compiler.graph import HealthMonitor, Pool
+from compiler.graph import HealthMonitor, Member, Pool
 from compiler.identity import SERVER_IDS
 from compiler.target import Feature, Target, first_with
-
-#: The unspecified addresses (RFC 1122 3.2.1.3, RFC 4291 2.5.2).
-_NOWHERE = frozenset(("0.0.0.0", "::"))  # noqa: S104  (to refuse them)
 
 _STREAM_MONITORS = ("HTTP", "HTTPS", "TCP", "PING", "TLS-HELLO")
 #: Which health monitors go with a pool's protocol; the API's own table.
@@ -88,17 +85,26 @@ def _members(report: Report, pool: Pool) -> None:
         judged = [report.address(member, "address", member.address) for member in pool.members]
         valid = all(judged)
     for member in pool.members:
-        if member.monitor_address is not None:
-            report.address(member, "monitor_address", member.monitor_address)
-    if not _NOWHERE.isdisjoint(addresses):
+        if member.monitor_address is not None and report.address(member, "monitor_address", member.monitor_address):
+            _somewhere(report, member, "monitor_address", member.monitor_address)
+    if any(":" in address or address == "0.0.0.0" for address in addresses):  # noqa: S104  (to refuse it)
         for member in pool.members:
-            if member.address in _NOWHERE:
-                message = f"{member.address} given; to HAProxy that is wherever the client wanted to go, to others this machine itself"
-                report.error(member, "address", "invalid-value", message)
+            _somewhere(report, member, "address", member.address)
     if not valid or any(":" in address for address in addresses) or len(set(report.index.endpoints(pool))) < len(addresses):
         _duplicates(report, pool)
     if len(pool.members) >= SERVER_IDS:
         report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {SERVER_IDS - 1} can be told apart")
+
+
+def _somewhere(report: Report, member: Member, field: str, value: str) -> None:
+    """The unspecified addresses (RFC 1122 3.2.1.3, RFC 4291 2.5.2), in whatever spelling, are nobody's."""
+    if not quoting.is_address(value):
+        return  # has been told
+    address = ipaddress.ip_address(value)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    if (mapped or address).is_unspecified:
+        message = f"{value} given, which is nobody's address: to HAProxy it is wherever the client wanted to go, or none, to others this machine"
+        report.error(member, field, "invalid-value", message)
 
 
 def _duplicates(report: Report, pool: Pool) -> None:

@@ -50,10 +50,15 @@ def test_what_stands_beside_a_reference_is_not_lost(beside: dict[str, Any]) -> N
     ]
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
-def test_a_member_is_somewhere(address: str) -> None:
-    assert told(pools=[web(members=[{"address": address, "protocol_port": 80}])]) == [
-        ("error", "pools[0].members[0].address", "invalid-value")
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "0::0", "0:0:0:0:0:0:0:0", "::0.0.0.0", "::ffff:0.0.0.0"])
+def test_a_member_is_somewhere_and_so_is_what_is_checked(address: str) -> None:
+    members = [
+        {"address": "10.0.0.2", "protocol_port": 80, "monitor_address": address},
+        {"address": address, "protocol_port": 80},
+    ]
+    assert told(pools=[web(members=members)]) == [
+        ("error", "pools[0].members[0].monitor_address", "invalid-value"),
+        ("error", "pools[0].members[1].address", "invalid-value"),
     ]
 
 
