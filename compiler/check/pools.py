@@ -103,7 +103,7 @@ def _somewhere(report: Report, member: Member, field: str, value: str) -> None:
     address = ipaddress.ip_address(value)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     if (mapped or address).is_unspecified:
-        message = f"{value} given, which is nobody's address: to HAProxy it is wherever the client wanted to go, or none, to others this machine"
+        message = f"{value} given, which is nobody's address: to HAProxy it is wherever the client wanted to go, to others this machine"
         report.error(member, field, "invalid-value", message)
 
 
