@@ -1,184 +1,289 @@
-"""An agent whose collaborators do nothing but remember: for what HTTP makes of calls."""
+"""Agents on machines of their own: a namespace with an agent in it, clouds of network segments that plug interfaces into it, and the
+certificates by which agents and controllers know each other.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+import http.client
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import uuid
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Self
 
-from agent.collaborators import Agent
-from agent.errors import InvalidRequest, NotFoundError
-from agent.identity import Identity
-from agent.network.requests import NetworkPlug, Rule, VipPlug
-from agent.settings import LiveSettings
-from hydria.lab.certificates import Authority, Certificate
+from hydria.lab.certificates import Authority
+from support.namespaces import Namespace
+from support.polling import eventually
 
-AMPHORA = "2b1a2e0c-1f0c-4bb2-9a0e-6f5d2a1b3c4d"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hydria.lab.certificates import Certificate
+
+PORT = 9443
+
+#: Where Octavia has an amphora keep its files; its templates know it.
+BASE = "/var/lib/octavia"
+
+# The machine has a /var/lib of its own, so that all machines can have the same places, as real ones do. Other mounts, those that name network
+# namespaces above all, are everybody's.
+_SCRIPT = f"""\
+mount --make-private "$(findmnt -n -o TARGET --target /var/lib)"
+mount -t tmpfs -o mode=755 none /var/lib
+mkdir {BASE}
+mount --bind "$0" {BASE}
+exec "$@"
+"""
+_OWN_BASE = ("unshare", "--mount", "--propagation", "unchanged", "--", "sh", "-ec", _SCRIPT)
+
+#: Seconds. Python has to start, prove its TLS and look at what is there.
+_STARTING = 30.0
 
 
-class Remembering:
-    """Notes what is called, and raises what a test puts into `failures` under the name of a method."""
+class Trust:
+    """The authorities of one installation: that of its agents and that of its controllers."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-        self.failures: dict[str, Exception] = {}
+        self.agents = Authority("Agents")
+        self.controllers = Authority("Controllers")
 
-    def _note(self, *call: Any) -> str:
-        self.calls.append(call)
-        if call[0] in self.failures:
-            raise self.failures[call[0]]
-        return f"{call[0]} done"
+    def controller(self) -> Certificate:
+        """What a controller presents."""
+        return self.controllers.client("controller")
 
-
-class Configurations(Remembering):
-    """HAProxies, or keepalived's listeners: configurations by id."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self.texts: dict[str, bytes] = {}
-        self._kind = kind
-
-    def upload(self, *arguments: Any) -> None:
-        self._note("upload", *arguments)
-        self.texts[arguments[-2]] = arguments[-1]
-
-    def config(self, identifier: str) -> bytes:
-        self._note("config", identifier)
-        if identifier not in self.texts:
-            raise NotFoundError(f"{identifier} is not here")
-        return self.texts[identifier]
-
-    def start(self, identifier: str) -> str:
-        return self._note("start", identifier)
-
-    def stop(self, identifier: str) -> str:
-        return self._note("stop", identifier)
-
-    def reload(self, identifier: str) -> str:
-        return self._note("reload", identifier)
-
-    def delete(self, identifier: str) -> None:
-        self._note("delete", identifier)
-        self.texts.pop(identifier, None)
-
-    def loadbalancers(self) -> Sequence[str]:
-        return list(self.texts)
-
-    def listeners(self) -> Sequence[Mapping[str, str]]:
-        return [{"status": "ACTIVE", "uuid": identifier, "type": self._kind} for identifier in self.texts]
-
-    def running(self, identifier: str) -> bool:
-        return identifier in self.texts
+    def context(self, certificate: Certificate | None) -> ssl.SSLContext:
+        """What a controller connects with that presents this certificate. The amphora's id is the name to ask for."""
+        context = ssl.create_default_context(cadata=self.agents.certificate_pem.decode())
+        if certificate is not None:
+            certificate.load_into(context)
+        return context
 
 
-class FakeVrrp(Remembering):
-    def upload(self, text: bytes) -> None:
-        self._note("upload", text)
+class Traffic(Namespace):
+    """The namespace in which a machine's agent has its traffic: the agent makes it."""
 
-    def start(self) -> str:
-        return self._note("start")
+    def __init__(self, machine: Namespace) -> None:
+        self.label = "traffic"
+        self.name = f"{machine.name}-t"
 
-    def stop(self) -> str:
-        return self._note("stop")
+    @property
+    def exists(self) -> bool:
+        """Whether there is one."""
+        return Path("/run/netns", self.name).exists()
 
-    def reload(self) -> str:
-        return self._note("reload")
-
-
-class FakeCertificates(Remembering):
-    def __init__(self) -> None:
-        super().__init__()
-        self.files: dict[tuple[str, str], bytes] = {}
-
-    def put(self, lb: str, name: str, content: bytes) -> None:
-        self._note("put", lb, name)
-        self.files[lb, name] = content
-
-    def md5(self, lb: str, name: str) -> str:
-        if (lb, name) not in self.files:
-            raise NotFoundError(f"{name} is not here")
-        return hashlib.md5(self.files[lb, name]).hexdigest()
-
-    def delete(self, lb: str, name: str) -> None:
-        self.files.pop((lb, name), None)
+    def close(self) -> None:
+        """Removes it, if it is there."""
+        if self.exists:
+            super().close()
 
 
-class FakeNetwork(Remembering):
-    def plug_vip(self, plan: VipPlug, *, active_standby: bool) -> str:
-        return self._note("plug_vip", plan, active_standby)
+class AgentMachine:
+    """A machine whose agent is to listen at `address`. What it keeps is below `directory`, whose name should be short; `base` there is its BASE.
 
-    def plug_network(self, plan: NetworkPlug, *, active_standby: bool) -> str:
-        return self._note("plug_network", plan, active_standby)
+    A context manager: leaving it ends all that runs on the machine.
+    """
 
-    def interface_of(self, address: str) -> str:
-        self._note("interface_of", address)
-        if address == "192.0.2.10":
-            return "eth1"
-        if address == "192.0.2.11":
-            raise NotFoundError(f"no interface has {address}")
-        raise InvalidRequest(f"{address!r} is no address")
-
-    def set_rules(self, interface: str, rules: Sequence[Rule]) -> None:
-        self._note("set_rules", interface, tuple(rules))
-
-    def counters(self) -> Mapping[str, tuple[int, int]]:
-        return {"eth1": (10, 20)}
-
-
-class FakeMachine:
-    def info(self) -> Mapping[str, str]:
-        return {"hostname": "amphora", "haproxy_version": "2.6.12"}
-
-    def measurements(self) -> Mapping[str, Any]:
-        return {"cpu_count": 2, "load": ["0.1", "0.2", "0.3"]}
-
-
-class Certified:
-    """The files of an agent's certificates and settings in a directory, and both authorities."""
-
-    def __init__(self, directory: Path, **settings: Any) -> None:
+    def __init__(self, directory: Path, trust: Trust, address: str, label: str = "amphora") -> None:
+        self.id = str(uuid.uuid4())
+        self.address = address
+        self.trust = trust
         self.directory = directory
-        self.servers, self.clients = Authority("servers"), Authority("clients")
-        self.certificate = self.servers.server(AMPHORA)
-        self.server_pem = directory / "server.pem"
-        self.server_pem.write_bytes(pem(self.certificate))
-        self.client_ca = directory / "client_ca.pem"
-        self.client_ca.write_bytes(self.clients.certificate_pem)
-        self.conf = directory / "amphora-agent.conf"
-        self.conf.write_text(self.text(**settings))
+        self.base, self.etc, self.run, self.state = (directory / name for name in ("lib", "etc", "run", "state"))
+        for made in (self.base / "certs", self.etc, self.run, self.state):
+            made.mkdir(parents=True)
+        self.configuration = self.etc / "amphora-agent.conf"
+        self.certificate = self.etc / "server.pem"
+        self.authority = self.etc / "client_ca.pem"
+        self.certificate.write_bytes(self.issue().bundle_pem)
+        self.authority.write_bytes(trust.controllers.certificate_pem)
+        self.log = directory / "agent.log"
+        self._agent: subprocess.Popen[bytes] | None = None
+        self.machine = Namespace(label)
+        self.traffic = Traffic(self.machine)
 
-    def text(self, **settings: Any) -> str:
-        """A settings file: these of [amphora_agent], and what else is needed."""
-        given = {"agent_server_cert": self.server_pem, "agent_server_ca": self.client_ca, "amphora_id": AMPHORA, **settings}
-        lines = [f"{key} = {value}" for key, value in given.items()]
-        return "[haproxy_amphora]\nbind_host = ::\nbind_port = 9443\n[amphora_agent]\n" + "\n".join(lines) + "\n"
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.power_off()
+        self.machine.close()
+
+    def issue(self) -> Certificate:
+        """A certificate that this machine's agent may present."""
+        return self.trust.agents.server(self.id)
+
+    def settings(self, *, topology: str = "SINGLE", controllers: str = "", interval: int = 10, key: str = "insecure") -> str:
+        """An `amphora-agent.conf`, as Octavia gives one to an amphora."""
+        return f"""[DEFAULT]
+debug = False
+use_syslog = True
+syslog_log_facility = LOG_LOCAL1
+
+[haproxy_amphora]
+base_cert_dir = {BASE}/certs
+base_path = {BASE}
+bind_host = {self.address}
+bind_port = {PORT}
+haproxy_cmd = /usr/sbin/haproxy
+user_log_facility = 0
+administrative_log_facility = 1
+
+[health_manager]
+controller_ip_port_list = {controllers}
+heartbeat_interval = {interval}
+heartbeat_key = {key}
+
+[amphora_agent]
+agent_server_ca = {self.authority}
+agent_server_cert = {self.certificate}
+agent_server_network_dir = {self.etc}/interfaces
+agent_request_read_timeout = 180
+amphora_id = {self.id}
+amphora_udp_driver = keepalived_lvs
+agent_tls_protocol = TLSv1.2
+
+[controller_worker]
+loadbalancer_topology = {topology}
+"""
+
+    def configure(self, text: str | None = None) -> None:
+        """Writes the agent's configuration: `text`, or `settings`."""
+        self.configuration.write_text(self.settings() if text is None else text)
+
+    def command(self, verb: str, *arguments: str) -> list[str]:
+        """`hydria-agent VERB` with this machine's places."""
+        return [
+            *(*_OWN_BASE, str(self.base)),
+            *(sys.executable, "-m", "agent.main", verb),
+            *("--octavia-conf", str(self.configuration)),
+            *("--namespace", self.traffic.name),
+            *("--run-dir", str(self.run)),
+            *("--state-dir", str(self.state)),
+            *("--services", "supervised"),
+            *arguments,
+        ]
+
+    def start(self) -> None:
+        """Starts the agent, and waits until it answers."""
+        with self.log.open("ab") as log, self.machine.entered():
+            self._agent = subprocess.Popen(
+                self.command("serve"), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        eventually(self.answers, "the agent", _STARTING)
+
+    def answers(self) -> bool:
+        """Whether the agent answers; an AssertionError where it has ended."""
+        assert self._agent is not None
+        assert self._agent.poll() is None, f"the agent ended with {self._agent.returncode}:\n{self.log.read_text()}"
+        try:
+            return self.get("/")[0] == 200
+        except OSError:
+            return False
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Asks the agent as a controller does, from its own machine: status and body."""
+        with self.connection(self.trust.controller()) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    @contextmanager
+    def connection(self, certificate: Certificate | None) -> Iterator[http.client.HTTPSConnection]:
+        """A connection to the agent from its own machine, with a client that presents `certificate`."""
+        context = self.trust.context(certificate)
+        plain = http.client.HTTPConnection(self.address, PORT, timeout=10)
+        connection = http.client.HTTPSConnection(self.id, PORT, timeout=10, context=context)
+        with self.machine.entered():
+            plain.connect()
+        try:
+            connection.sock = context.wrap_socket(plain.sock, server_hostname=self.id)
+            yield connection
+        finally:
+            connection.close()
+            plain.close()
+
+    def stop(self) -> None:
+        """Ends the agent as an operator does; what it has started goes on."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends the agent as the kernel does when it is out of memory."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._agent is not None:
+            # Its workers are in its session.
+            send = os.kill if number == signal.SIGTERM else os.killpg
+            if self._agent.poll() is None:
+                send(self._agent.pid, number)
+            self._agent.wait(30)
+            self._agent = None
+
+    def run_agent(self, verb: str, *arguments: str) -> str:
+        """Runs another verb of `hydria-agent` to its end: what it said."""
+        return self.machine.run(*self.command(verb, *arguments))
+
+    def processes(self) -> set[int]:
+        """The ids of all processes on the machine."""
+        names = [namespace.name for namespace in (self.machine, self.traffic) if Path("/run/netns", namespace.name).exists()]
+        listed = [subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=True).stdout for name in names]
+        return {int(word) for text in listed for word in text.split()}
+
+    def power_off(self) -> None:
+        """Ends everything on the machine at once, and forgets what only memory holds: its namespace and what is in `run`."""
+        if self._agent is not None:
+            self.kill()
+        eventually(self._all_killed, "the end of all processes")
+        self.traffic.close()
+        for path in self.run.rglob("*"):
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+
+    def _all_killed(self) -> bool:
+        """Also what is started while it looks."""
+        found = self.processes()
+        for each in found:
+            try:
+                os.kill(each, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return not found
 
 
-def pem(certificate: Certificate) -> bytes:
-    """A certificate and its key, as Nova puts them on an amphora."""
-    return certificate.certificate_pem + certificate.key_pem
+class Cloud:
+    """Network segments, as a cloud has them: bridges in a namespace that nobody is on."""
 
+    def __init__(self, *segments: str) -> None:
+        self._switch = Namespace("cloud")
+        self._ports = 0
+        for segment in segments:
+            self._switch.ip(f"link add {segment} type bridge")
+            self._switch.ip(f"link set {segment} up")
 
-class FakeAgent:
-    """The collaborators, each with what it remembers, and the `Agent` of them."""
+    def __enter__(self) -> Self:
+        return self
 
-    def __init__(self, directory: Path) -> None:
-        self.files = Certified(directory)
-        self.settings = LiveSettings(self.files.conf)
-        self.identity = Identity(self.settings, directory)
-        self.network = FakeNetwork()
-        self.haproxies = Configurations("HTTP")
-        self.lvs = Configurations("UDP")
-        self.vrrp = FakeVrrp()
-        self.certificates = FakeCertificates()
-        self.agent = Agent(
-            settings=self.settings,
-            machine=FakeMachine(),
-            identity=self.identity,
-            network=self.network,
-            haproxies=self.haproxies,
-            lvs=self.lvs,
-            vrrp=self.vrrp,
-            certificates=self.certificates,
-        )
+    def __exit__(self, *exception: object) -> None:
+        self._switch.close()
+
+    def join(self, segment: str, namespace: Namespace, interface: str, *addresses: str) -> None:
+        """A cable from the segment to a new interface in the namespace, which is up and has these addresses (`address/prefix`)."""
+        self._cable(segment, namespace, f"name {interface}")
+        namespace.ip(f"link set {interface} up")
+        for address in addresses:
+            namespace.ip(f"address add {address} dev {interface}")
+
+    def plug(self, segment: str, namespace: Namespace, mac: str, interface: str) -> None:
+        """As a hypervisor plugs an interface into a running machine: it is there, and down."""
+        self._cable(segment, namespace, f"name {interface} address {mac}")
+
+    def _cable(self, segment: str, namespace: Namespace, peer: str) -> None:
+        port = f"port{self._ports}"
+        self._ports += 1
+        self._switch.ip(f"link add {port} type veth peer {peer} netns {namespace.name}")
+        self._switch.ip(f"link set {port} master {segment}")
+        self._switch.ip(f"link set {port} up")
