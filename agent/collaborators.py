@@ -5,15 +5,14 @@ All of them are called from many threads at once. What they raise is of `agent.e
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agent.haproxies import Listener
 from agent.network.requests import NetworkPlug, Rule, VipPlug
 from agent.settings import LiveSettings
-
-#: A listener as `GET listeners` lists it: `status` (ACTIVE, ERROR …), `uuid`, `type` (HTTP, TCP, TERMINATED_HTTPS, UDP …).
-Listener = Mapping[str, str]
 
 
 class Network(Protocol):
@@ -47,8 +46,8 @@ class Haproxies(Protocol):
     def start(self, lb: str, /) -> str:
         """Makes it run; what was done."""
 
-    def stop(self, lb: str, /) -> str:
-        """Makes it not run; what was done."""
+    def stop(self, lb: str, /) -> None:
+        """Makes it not run."""
 
     def reload(self, lb: str, /) -> str:
         """Makes it serve the configuration in place; what was done."""
@@ -78,8 +77,8 @@ class LvsListeners(Protocol):
     def start(self, listener: str, /) -> str:
         """Makes it run; what was done."""
 
-    def stop(self, listener: str, /) -> str:
-        """Makes it not run; what was done."""
+    def stop(self, listener: str, /) -> None:
+        """Makes it not run."""
 
     def reload(self, listener: str, /) -> str:
         """Makes it serve the configuration in place; what was done."""
@@ -103,8 +102,8 @@ class Vrrp(Protocol):
     def start(self) -> str:
         """Makes it run, or reload where it does; what was done."""
 
-    def stop(self) -> str:
-        """Makes it not run; what was done."""
+    def stop(self) -> None:
+        """Makes it not run."""
 
     def reload(self) -> str:
         """Makes it follow the configuration in place; what was done."""
@@ -135,6 +134,15 @@ class Machine(Protocol):
 
 class Identity(Protocol):
     """See `agent.identity.Identity`."""
+
+    def context(self) -> ssl.SSLContext:
+        """Our side of one connection."""
+
+    def certificate(self) -> bytes:
+        """What we present, DER."""
+
+    def authority(self) -> bytes:
+        """The certificates of the clients' authority, PEM."""
 
     def replace(self, content: bytes, /) -> None:
         """Puts another certificate and key in place, for connections from now on. Raises InvalidRequest where it cannot be used."""

@@ -46,7 +46,7 @@ def configure(*, debug: bool, as_json: bool) -> None:
     root.setLevel(logging.DEBUG if debug else logging.INFO)
 
 
-class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no types
+class ServerLog(Logger):
     """gunicorn's events among ours. Requests are logged by the application, which knows more about them."""
 
     def setup(self, cfg: Any) -> None:
@@ -54,8 +54,8 @@ class ServerLog(Logger):  # type: ignore[misc] # gunicorn has no types
         self.cfg = cfg
         self._access_log_enabled = False
         self.error_log.propagate = True
-        # gunicorn tells its life at level info; with one worker of ours that is detail.
-        self.error_log.setLevel(logging.DEBUG if logging.getLogger().level <= logging.DEBUG else logging.WARNING)
+        # gunicorn tells its life at level info, which with one worker of ours is detail; at level debug all of its settings.
+        self.error_log.setLevel(logging.INFO if logging.getLogger().level <= logging.DEBUG else logging.WARNING)
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         """Nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flask
+import msgspec
 
 from agent.collaborators import Agent
 from agent.routes.bodies import OWN, body, done
@@ -27,16 +28,16 @@ def blueprint(agent: Agent) -> flask.Blueprint:
             "networks": {name: {"network_tx": sent, "network_rx": got} for name, (sent, got) in agent.network.counters().items()},
             "active": True,
             "haproxy_count": sum(agent.haproxies.running(lb) for lb in loadbalancers),
-            "lvs_listener_process_count": sum(agent.lvs.running(listener["uuid"]) for listener in lvs),
+            "lvs_listener_process_count": sum(agent.lvs.running(listener.uuid) for listener in lvs),
             "topology": agent.settings.current.loadbalancer_topology,
             "topology_status": "OK",
-            "listeners": sorted({listener["uuid"] for listener in (*agent.haproxies.listeners(), *lvs)}),
+            "listeners": sorted({listener.uuid for listener in (*agent.haproxies.listeners(), *lvs)}),
             "packages": {},
         }
 
     @routes.get("/listeners")
     def listeners() -> flask.Response:
-        return flask.jsonify([dict(listener) for listener in (*agent.haproxies.listeners(), *agent.lvs.listeners())])
+        return flask.jsonify(msgspec.to_builtins([*agent.haproxies.listeners(), *agent.lvs.listeners()]))
 
     @routes.put("/certificate")
     def certificate() -> flask.Response:

@@ -29,7 +29,7 @@ def blueprint(agent: Agent) -> flask.Blueprint:
     @routes.put("/loadbalancer/<identifier>/<action>")
     def act(identifier: str, action: str) -> flask.Response:
         found = object_id(identifier)
-        return done(chosen(action)(_holder(agent, found))(found))
+        return done(chosen(action)(_holder(agent, found))(found) or f"{action}: done")
 
     @routes.delete("/listeners/<identifier>")
     def delete(identifier: str) -> flask.Response:
@@ -49,6 +49,6 @@ def _holder(agent: Agent, identifier: str) -> Haproxies | LvsListeners:
     """Whose configuration goes by this id. Raises NotFoundError."""
     if identifier in agent.haproxies.loadbalancers():
         return agent.haproxies
-    if any(listener["uuid"] == identifier for listener in agent.lvs.listeners()):
+    if any(listener.uuid == identifier for listener in agent.lvs.listeners()):
         return agent.lvs
     raise NotFoundError(f"there is no load balancer and no UDP or SCTP listener {identifier} here")

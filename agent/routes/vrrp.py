@@ -21,6 +21,6 @@ def blueprint(agent: Agent) -> flask.Blueprint:
 
     @routes.put("/vrrp/<action>")
     def act(action: str) -> flask.Response:
-        return done(chosen(action)(agent.vrrp)())
+        return done(chosen(action)(agent.vrrp)() or f"{action}: done")
 
     return routes

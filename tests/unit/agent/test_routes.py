@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.agents import AMPHORA, FakeAgent, pem
+from support.fake_agent import AMPHORA, FakeAgent, pem
 
 from agent.app import make_app
 from agent.errors import ConflictError, InterfaceNotReady, ProgramMissing, RejectedByHaproxy
@@ -109,7 +109,7 @@ def test_actions_go_to_who_has_the_id(client: FlaskClient, fake: FakeAgent, acti
     fake.lvs.texts[LISTENER] = b""
     for identifier, service in ((LB, fake.haproxies), (LISTENER, fake.lvs)):
         answer = client.put(f"/1.0/loadbalancer/{identifier}/{action}")
-        assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": f"{action} done"})
+        assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": f"{action}: done"})
         assert service.calls == [(action, identifier)]
 
 
@@ -151,7 +151,7 @@ def test_vrrp(client: FlaskClient, fake: FakeAgent) -> None:
     assert (answer.status_code, answer.json, answer.headers["ETag"]) == (200, {"message": "OK"}, MD5(b"vrrp_instance").hexdigest())
     for action in ("start", "reload", "stop"):
         answer = client.put(f"/1.0/vrrp/{action}")
-        assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": f"{action} done"})
+        assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": f"{action}: done"})
     assert fake.vrrp.calls == [("upload", b"vrrp_instance"), ("start",), ("reload",), ("stop",)]
 
 
@@ -161,7 +161,7 @@ VIP: dict[str, Any] = {"subnet_cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "m
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}])
 def test_plugging_a_vip(client: FlaskClient, fake: FakeAgent, headers: dict[str, str]) -> None:
     answer = client.post("/1.0/plug/vip/192.0.2.10", data=client.application.json.dumps(VIP), headers=headers)
-    assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": "plug_vip done"})
+    assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": "plug_vip: done"})
     [(_, plan, active_standby)] = fake.network.calls
     assert plan.vip.addresses[0].ip_address == "192.0.2.10"
     assert active_standby is False
@@ -170,7 +170,7 @@ def test_plugging_a_vip(client: FlaskClient, fake: FakeAgent, headers: dict[str,
 def test_plugging_a_network_twice(client: FlaskClient, fake: FakeAgent) -> None:
     for _ in range(2):
         answer = client.post("/1.0/plug/network", json={"mac_address": MAC})
-        assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": "plug_network done"})
+        assert (answer.status_code, answer.json) == (202, {"message": "OK", "details": "plug_network: done"})
     assert len(fake.network.calls) == 2
 
 

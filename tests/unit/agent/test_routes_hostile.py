@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from support.agents import AMPHORA, FakeAgent
+from support.fake_agent import AMPHORA, FakeAgent
 
 from agent.app import make_app
 from agent.routes import bodies

@@ -1,0 +1,100 @@
+"""The proof, at each start, that the listening socket refuses clients without a certificate and those of another authority.
+
+A server that forgets to ask for certificates works as well as one that does, for those who have one; so it is not believed but tried.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+import tempfile
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from agent.collaborators import Identity
+from agent.errors import SystemFault
+
+#: Seconds for each attempt.
+_TIMEOUT = 5.0
+
+#: What OpenSSL calls the alerts by which a server refuses a client for its certificate (RFC 8446, section 6.2; RFC 5246, section 7.2.2).
+_REFUSALS = (
+    "BAD_CERTIFICATE",
+    "CERTIFICATE_REQUIRED",
+    "CERTIFICATE_UNKNOWN",
+    "DECRYPT_ERROR",
+    "HANDSHAKE_FAILURE",
+    "UNKNOWN_CA",
+    "UNSUPPORTED_CERTIFICATE",
+)
+
+
+def prove(address: Any, identity: Identity) -> None:
+    """Tries it at the socket that is bound to `address`. Raises SystemFault where a client was not refused, or it cannot be told; OSError."""
+    target = _reachable(address)
+    forged = _forged(identity.authority())
+    versions = [ssl.TLSVersion.TLSv1_3]
+    if identity.context().minimum_version <= ssl.TLSVersion.TLSv1_2:
+        versions.append(ssl.TLSVersion.TLSv1_2)
+    for version in versions:
+        _attempt(target, identity.certificate(), version, None, "without a certificate")
+        _attempt(target, identity.certificate(), version, forged, "with a certificate of another authority of the same name")
+
+
+def _reachable(address: Any) -> Any:
+    """Where a client on this machine finds what is bound to `address`."""
+    host, *rest = address
+    return ({"::": "::1", "0.0.0.0": "127.0.0.1"}.get(host, host), *rest)  # noqa: S104 - nothing is bound here
+
+
+def _attempt(target: Any, expected: bytes, version: ssl.TLSVersion, certificate: bytes | None, how: str) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    if certificate is not None:
+        with tempfile.NamedTemporaryFile(prefix="hydria-proof-", suffix=".pem") as file:
+            file.write(certificate)
+            file.flush()
+            context.load_cert_chain(file.name)
+    with socket.socket(socket.AF_INET6 if ":" in target[0] else socket.AF_INET) as raw:
+        raw.settimeout(_TIMEOUT)
+        try:
+            raw.connect(target)
+            with context.wrap_socket(raw) as connection:
+                if connection.getpeercert(binary_form=True) != expected:
+                    raise SystemFault(f"at {target[0]} port {target[1]} somebody else answers")
+                # With TLS 1.3 a client learns only now what the server thinks of its certificate. One that served would wait for a request.
+                connection.recv(1)
+        except ssl.SSLError as error:
+            if any(refusal in (error.reason or "") for refusal in _REFUSALS):
+                return
+            raise SystemFault(f"a client {how} failed, but not as one that is refused: {error}") from error
+        except TimeoutError as error:
+            raise SystemFault(f"a client {how} was not refused within {_TIMEOUT:g} s") from error
+    raise SystemFault(f"a client {how} was not refused as TLS does it")
+
+
+def _forged(authority: bytes) -> bytes:
+    """A client's certificate and key from an authority that goes by the name of the real one, with another key."""
+    name = x509.load_pem_x509_certificate(authority).subject
+    now = dt.datetime.now(dt.UTC)
+    issuing, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(issuing, hashes.SHA256())
+    )
+    words = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*words)

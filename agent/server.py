@@ -1,0 +1,128 @@
+"""gunicorn with the agent in it: the listening socket, one worker process with threads, mutual TLS (`agent.worker`)."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from agent.app import make_app
+from agent.collaborators import Agent
+from agent.errors import AgentError, SystemFault
+from agent.logs import ServerLog
+from agent.settings import Endpoint
+from agent.worker import Worker
+
+_log = structlog.get_logger(__name__)
+
+_BACKLOG = 128
+
+#: Seconds that requests in progress get when the agent is stopped: HAProxy's check of a large configuration takes some.
+_GRACE = 30
+
+#: Seconds without a sign of life after which the worker is replaced. It gives one every second, whatever its threads do.
+_HANG = 60
+
+
+class Server(BaseApplication):
+    """Serves the agent that `make` makes at `address`. It is made in the worker: a process that forks must not have threads.
+
+    Nothing is given by the environment or on a command line: what may be configured is in the settings.
+    """
+
+    agent: Agent
+
+    def __init__(self, make: Callable[[], Agent], address: Endpoint) -> None:
+        self.address = str(address)
+        self._make = make
+        self._socket = listen(address)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Gunicorn's own settings."""
+        given = {
+            "bind": f"fd://{os.dup(self._socket.fileno())}",
+            "worker_class": Worker,
+            "workers": 1,
+            "timeout": _HANG,
+            "graceful_timeout": _GRACE,
+            "logger_class": ServerLog,
+            "proc_name": "hydria-agent",
+            "control_socket_disable": True,
+            # There is no proxy before it whose word would count.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            # What is too long here is too long for any route; bodies have their bounds there.
+            "limit_request_line": 4094,
+            "limit_request_fields": 50,
+            "limit_request_field_size": 4094,
+        }
+        for name, value in given.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., object]:
+        """The application, in the worker."""
+        try:
+            self.agent = self._make()
+        except (AgentError, OSError) as error:
+            _log.critical("the agent cannot start", reason=str(error))
+            raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
+        return make_app(self.agent)
+
+    def run(self) -> NoReturn:
+        """Serves until a signal ends it: SIGTERM lets requests in progress finish, SIGINT and SIGQUIT do not, SIGHUP begins anew.
+
+        Exits with 0, or 3 where the agent cannot start.
+        """
+        # What is there now stays in pages that the worker shares.
+        gc.freeze()
+        _Arbiter(self).run()
+        raise SystemExit(0)
+
+
+class _Arbiter(Arbiter):
+    """gunicorn's main process. There is one worker at any time, because it holds what runs."""
+
+    def handle_hup(self) -> None:
+        """Ends the worker as SIGTERM does; the next one is started when it is gone, and reads the settings."""
+        self.kill_workers(signal.SIGTERM)
+
+    def handle_ttin(self) -> None:
+        """Nothing: there is one worker."""
+
+    def handle_ttou(self) -> None:
+        """Nothing: there is one worker."""
+
+    def handle_usr2(self) -> None:
+        """Nothing: a second agent would not get the lock of the first."""
+
+
+def listen(address: Endpoint) -> socket.socket:
+    """A listening TCP socket; `::` takes IPv4 too, whatever the system's default, or alone where there is no IPv6. Raises SystemFault."""
+    host = address.address
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - as asked for
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+            listener.bind(place)
+            listener.listen(_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        raise SystemFault(f"{address} cannot be listened at: {error.strerror}") from error
+    return listener
