@@ -18,6 +18,11 @@ def object_id(text: str, what: str = "id") -> str:
     return str(uuid.UUID(text))
 
 
+def is_object_id(text: str) -> bool:
+    """Whether it is a UUID in the form that `object_id` gives."""
+    return bool(_ID.fullmatch(text)) and str(uuid.UUID(text)) == text
+
+
 def certificate_name(text: str) -> str:
     """The file name of a certificate, a CRL or a list of certificates. Raises InvalidRequest."""
     if not _CERTIFICATE_NAME.fullmatch(text):

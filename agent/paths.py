@@ -43,6 +43,14 @@ class Paths(msgspec.Struct, frozen=True):
         """The configuration as the controller sent it."""
         return self.base / lb / "haproxy.cfg"
 
+    def haproxy_additions(self, lb: str) -> Path:
+        """What Hydria adds to the configuration: see `templates/haproxy/amphora.cfg.j2`."""
+        return self.base / lb / "amphora.cfg"
+
+    def haproxy_peer(self, lb: str) -> Path:
+        """The name by which this amphora's HAProxy is known to its peer's."""
+        return self.base / lb / "peer"
+
     def servers_state(self, lb: str) -> Path:
         """What HAProxy knew of its servers before the last reload: the `server-state-file` of Octavia's configurations."""
         return self.base / lb / "servers-state"
@@ -58,6 +66,10 @@ class Paths(msgspec.Struct, frozen=True):
     def master_socket(self, lb: str) -> Path:
         """The socket of HAProxy's master."""
         return self.run / f"{lb}.master"
+
+    def haproxy_pid(self, lb: str) -> Path:
+        """The process id of HAProxy's master, as it writes it itself."""
+        return self.run / f"{lb}.pid"
 
     def certificate(self, lb: str, name: str) -> Path:
         """One of a load balancer's certificates, CRLs and lists of them."""
@@ -80,6 +92,15 @@ class Paths(msgspec.Struct, frozen=True):
         return self.base / "lvs" / f"octavia-keepalivedlvs-{listener}.conf"
 
     @property
+    def vrrp_pid(self) -> Path:
+        """The process id of the keepalived that speaks VRRP."""
+        return self.run / "vrrp.pid"
+
+    def lvs_pid(self, listener: str) -> Path:
+        """The process id of a UDP or SCTP listener's keepalived."""
+        return self.run / f"lvs-{listener}.pid"
+
+    @property
     def udp_check_script(self) -> Path:
         """The script that Octavia's UDP-CONNECT monitors call: `udp_check.sh ADDRESS PORT`."""
         return self.base / "lvs" / "check" / "udp_check.sh"
@@ -88,6 +109,18 @@ class Paths(msgspec.Struct, frozen=True):
     def ping_script(self) -> Path:
         """The `external-check command` of Octavia's PING monitors."""
         return self.base / "ping-wrapper.sh"
+
+    # --- programs that Hydria keeps running by itself ---
+
+    @property
+    def programs_run(self) -> Path:
+        """What is known of those that run now, and what they say."""
+        return self.run / "programs"
+
+    @property
+    def programs_state(self) -> Path:
+        """Those that should run."""
+        return self.state / "programs"
 
     # --- the network ---
 

@@ -1,7 +1,9 @@
 """`hydria-probe`: checks one member where neither HAProxy nor keepalived has a check of its own. Exits 0 when it is up, 1 when not.
 
 `hydria-probe sctp ADDRESS PORT SECONDS`: an SCTP association (RFC 9260 5.1), for keepalived's MISC_CHECK.
+`hydria-probe udp ADDRESS PORT SECONDS`: whether nobody says that the port is closed (RFC 1122 4.1.3.1), for the same.
 `hydria-probe PROXY_ADDRESS PROXY_PORT ADDRESS PORT`: an echo request (RFC 792, RFC 4443), as HAProxy calls its `external-check command`.
+`amphora-health-checker sctp [-t SECONDS] ADDRESS PORT`: the first, as Octavia's configurations call it.
 
 It runs once for each check of each member, so it imports next to nothing. Whoever starts it as root sees it become nobody at once.
 """
@@ -13,6 +15,7 @@ import select
 import socket
 import sys
 import time
+from contextlib import suppress
 
 #: nobody and nogroup, on every distribution.
 _NOBODY = 65534
@@ -27,13 +30,28 @@ def main() -> None:
         if len(arguments) == 4 and arguments[0] == "sctp":
             _become_nobody()
             associate(arguments[1], int(arguments[2]), float(arguments[3]))
+        elif len(arguments) == 4 and arguments[0] == "udp":
+            _become_nobody()
+            reach(arguments[1], int(arguments[2]), float(arguments[3]))
         elif len(arguments) == 4:
             echo(arguments[2], _ECHO_DEADLINE)
         else:
-            sys.exit("usage: hydria-probe sctp ADDRESS PORT SECONDS | hydria-probe PROXY_ADDRESS PROXY_PORT ADDRESS PORT")
+            sys.exit("usage: hydria-probe sctp|udp ADDRESS PORT SECONDS | hydria-probe PROXY_ADDRESS PROXY_PORT ADDRESS PORT")
     except (OSError, ValueError) as error:
         sys.stderr.write(f"hydria-probe: {error}\n")
         sys.exit(1)
+
+
+def health_checker() -> None:
+    """The command by the name and with the arguments that Octavia's keepalived configurations have for it."""
+    match sys.argv[1:]:
+        case ["sctp", "-t", seconds, address, port]:
+            sys.argv = ["hydria-probe", "sctp", address, port, seconds]
+        case ["sctp", address, port]:
+            sys.argv = ["hydria-probe", "sctp", address, port, "3"]
+        case _:
+            sys.exit("usage: amphora-health-checker sctp [-t SECONDS] ADDRESS PORT")
+    main()
 
 
 def _become_nobody() -> None:
@@ -49,6 +67,17 @@ def associate(address: str, port: int, seconds: float) -> None:
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as connection:
         connection.settimeout(seconds)
         connection.connect((address, port))
+
+
+def reach(address: str, port: int, seconds: float) -> None:
+    """Sends datagrams; raises OSError where the answer is, within `seconds`, that nobody is there. Silence is fine: UDP may be silent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as connection:
+        connection.connect((address, port))
+        connection.settimeout(seconds)
+        connection.send(b"X")
+        with suppress(TimeoutError):
+            connection.recv(1)
 
 
 def echo(address: str, seconds: float) -> None:

@@ -62,6 +62,12 @@ class Seen(NamedTuple):
     started: int
 
 
+def identify(pid: int) -> Identity | None:
+    """Whoever has this process id now."""
+    seen = look(pid)
+    return None if seen is None else Identity(pid, seen.started)
+
+
 def look(pid: int) -> Seen | None:
     """A process, if there is one."""
     try:
