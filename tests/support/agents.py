@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from agent.stats_socket import StatsSocket
 from hydria.lab.certificates import Authority
 from support.namespaces import Namespace
 from support.polling import eventually
@@ -226,6 +227,10 @@ loadbalancer_topology = {topology}
     def run_agent(self, verb: str, *arguments: str) -> str:
         """Runs another verb of `hydria-agent` to its end: what it said."""
         return self.machine.run(*self.command(verb, *arguments))
+
+    def stats(self, lb: str) -> StatsSocket:
+        """The stats socket of a load balancer's HAProxy."""
+        return StatsSocket(self.run / f"{lb}.sock")
 
     def processes(self) -> set[int]:
         """The ids of all processes on the machine."""
