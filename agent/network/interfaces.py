@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 
 from agent.errors import NotFoundError, SystemFault
-from agent.files import replace_file
+from agent.files import remove_file, replace_file
 from agent.network.kernel import MAIN_TABLE, Placed, Route, SourceRule
 from agent.network.requests import Mtu, Rule, SubnetAddress, Vip
 from agent.network.words import Address, Mac, Subnet, decode
@@ -19,6 +20,9 @@ VIP_INTERFACE = "eth1"
 
 #: The routing table of packets that come from a VIP; Octavia's keepalived configurations use the same.
 VIP_TABLE = 1
+
+#: What the kernel takes for an interface's name is more; what is longer or stranger than this is a stranger's file.
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,14}", re.ASCII)
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,7 +117,17 @@ class InterfaceFiles:
 
     def names(self) -> list[str]:
         """The interfaces that there are files of."""
-        return sorted(path.stem for path in self.directory.glob("*.json"))
+        return sorted(path.stem for path in self.directory.glob("*.json") if _NAME.fullmatch(path.stem))
+
+    def all(self) -> tuple[list[Interface], dict[str, str]]:
+        """Every interface that there is a file of; and why, by name, where it cannot be used."""
+        found, unusable = [], {}
+        for name in self.names():
+            try:
+                found.append(self.load(name))
+            except (NotFoundError, SystemFault) as error:
+                unusable[name] = str(error)
+        return found, unusable
 
     def load(self, name: str) -> Interface:
         """Raises NotFoundError where there is no file, SystemFault where it is not one of ours."""
@@ -129,13 +143,20 @@ class InterfaceFiles:
         return interface
 
     def write(self, interface: Interface) -> None:
-        """Puts an interface's file in place. Raises SystemFault."""
+        """Puts an interface's file in place; what another one said of the same hardware is void. Raises SystemFault."""
         content = msgspec.json.format(msgspec.json.encode(interface, enc_hook=str), indent=2)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             replace_file(self._path(interface.name), content + b"\n", 0o644)
+            for other in self.all()[0]:
+                if other.mac == interface.mac and other.name != interface.name:
+                    remove_file(self._path(other.name))
         except OSError as error:
             raise SystemFault(f"{self._path(interface.name)} cannot be written: {error.strerror}") from error
+
+    def name_of(self, mac: Mac) -> str | None:
+        """What an interface with this hardware address was called before."""
+        return next((interface.name for interface in self.all()[0] if interface.mac == mac), None)
 
     def _path(self, name: str) -> Path:
         return self.directory / f"{name}.json"

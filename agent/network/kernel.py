@@ -16,7 +16,7 @@ from pyroute2 import IPRoute  # type: ignore[import-untyped]
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from agent.errors import SystemFault
-from agent.network.namespaces import entered
+from agent.network.namespaces import entered, opened
 from agent.network.words import Address, Family, Mac, Subnet
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ class Kernel:
 
     def move(self, link: Link, namespace: str, name: str) -> None:
         """Moves an interface into another namespace, under a name that is free there, in one step. It is down then, and has no addresses."""
-        with _told(f"{link.name} cannot be moved into {namespace} as {name}"):
-            self._netlink.link("set", index=link.index, net_ns_fd=namespace, IFLA_IFNAME=name)
+        with opened(namespace) as there, _told(f"{link.name} cannot be moved into {namespace} as {name}"):
+            self._netlink.link("set", index=link.index, net_ns_fd=there.fileno(), IFLA_IFNAME=name)
 
     def bring_up(self, link: Link, mtu: int | None) -> None:
         """Sets an interface up, with this MTU where one is given."""

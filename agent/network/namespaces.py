@@ -10,9 +10,9 @@ import ctypes
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from agent.errors import SystemFault
+from agent.errors import NotFoundError, SystemFault
 from agent.files import remove_file
 
 if TYPE_CHECKING:
@@ -28,29 +28,33 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _PATIENCE = 10.0
 
 
+def opened(name: str) -> BinaryIO:
+    """The namespace, as an open file. Raises NotFoundError where there is none, SystemFault."""
+    try:
+        return (_NAMED / name).open("rb")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no network namespace {name}") from error
+    except OSError as error:
+        raise SystemFault(f"the network namespace {name} cannot be opened: {error.strerror}") from error
+
+
 @contextmanager
 def entered(name: str | None) -> Iterator[None]:
-    """The calling thread is in the namespace, or stays where it is with None. Raises SystemFault where there is no such namespace."""
+    """The calling thread is in the namespace, or stays where it is with None. Raises NotFoundError where there is none, SystemFault."""
     if name is None:
         yield
         return
-    try:
-        with Path("/proc/thread-self/ns/net").open("rb") as before, (_NAMED / name).open("rb") as there:
-            _enter(there.fileno())
-            try:
-                yield
-            finally:
-                _enter(before.fileno())
-    except FileNotFoundError as error:
-        if error.filename != str(_NAMED / name):
-            raise
-        raise SystemFault(f"there is no network namespace {name}") from error
+    with Path("/proc/thread-self/ns/net").open("rb") as before, opened(name) as there:
+        _enter(there, name)
+        try:
+            yield
+        finally:
+            _enter(before, "that this thread came from")
 
 
-def _enter(descriptor: int) -> None:
-    if _LIBC.setns(descriptor, _CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
+def _enter(namespace: BinaryIO, name: str) -> None:
+    if _LIBC.setns(namespace.fileno(), _CLONE_NEWNET):
+        raise SystemFault(f"the network namespace {name} cannot be entered: {os.strerror(ctypes.get_errno())}")
 
 
 def exists(name: str) -> bool:
@@ -58,7 +62,7 @@ def exists(name: str) -> bool:
     try:
         with entered(name):
             return True
-    except (SystemFault, OSError):
+    except (NotFoundError, SystemFault):
         return False
 
 

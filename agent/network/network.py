@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from agent.network.interfaces import VIP_INTERFACE, Interface, InterfaceFiles
 from agent.network.kernel import Kernel, Link
 from agent.network.reconciling import is_ours, reconcile
 from agent.network.requests import NetworkPlug, Rule, VipPlug
+from agent.network.status import InterfaceStatus, status_of
 from agent.network.words import Address, Mac
 from agent.paths import Paths
 from agent.processes import Runner
@@ -43,18 +44,6 @@ _SETTINGS = {
 }
 
 
-class InterfaceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How an interface is, and in what it is not as it is to be (`missing`; `problem`: why that cannot even be told)."""
-
-    name: str
-    mac: str | None = None
-    up: bool = False
-    mtu: int | None = None
-    addresses: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    problem: str | None = None
-
-
 class Network:
     """The network in `namespace`. Interfaces come from the namespace that the calling thread is in.
 
@@ -74,13 +63,17 @@ class Network:
         """Makes the namespace, where there is none, and sets it up."""
         with self._lock:
             namespaces.create(self.namespace, self._runner)
+            problems: list[str] = []
             with namespaces.entered(self.namespace):
                 for setting, value in _SETTINGS.items():
-                    namespaces.set_sysctl(setting, value)
+                    with _gathered(problems):
+                        namespaces.set_sysctl(setting, value)
             with self._inside() as kernel:
                 loopback = kernel.link("lo")
                 if loopback is not None:
                     kernel.bring_up(loopback, None)
+            if problems:
+                raise SystemFault("; ".join(problems))
 
     def plug_vip(self, plan: VipPlug, *, active_standby: bool) -> str:
         """Makes an interface the VIP's; what has been done, in words.
@@ -122,7 +115,7 @@ class Network:
             with self._inside() as kernel:
                 there = kernel.link_with(plan.mac_address)
                 if there is None:
-                    name = _free_name(kernel.links())
+                    name = self._name(kernel, plan)
                     refused = self._bring_in(kernel, _planned(Interface(name=name, mac=plan.mac_address), plan, active_standby))
                     return _details(f"Plugged on interface {name}", refused)
                 refused = self._update(kernel, there, plan, active_standby)
@@ -139,15 +132,14 @@ class Network:
             name = next((link.name for link in kernel.links() if link.index == index), None)
         if name is not None:
             return name
-        for interface in self._interfaces([]):
+        for interface in self._files.all()[0]:
             if any(vip.ip_address == wanted for vip in interface.vips):
                 return interface.name
         raise NotFoundError(f"no interface has the address {wanted}")
 
     def counters(self) -> dict[str, tuple[int, int]]:
-        """Interface → bytes sent, bytes received; of those called eth and a number."""
-        with self._inside() as kernel:
-            return {link.name: (link.sent, link.received) for link in kernel.links() if link.name.startswith("eth")}
+        """Interface → bytes sent, bytes received; of those whose names begin with eth. None before the namespace is there."""
+        return {link.name: (link.sent, link.received) for link in self._links() if link.name.startswith("eth")}
 
     def set_rules(self, interface: str, rules: Sequence[Rule]) -> None:
         """From now on only what these rules say comes in by an interface. Raises NotFoundError where it is none of ours."""
@@ -155,7 +147,7 @@ class Network:
             before = self._files.load(interface)
             self._files.write(msgspec.structs.replace(before, rules=tuple(rules)))
             try:
-                self._load_filters([])
+                self._load_filters()
             except AgentError:
                 self._files.write(before)
                 raise
@@ -171,47 +163,64 @@ class Network:
         Does what can be done, and raises SystemFault afterwards with all that could not.
         """
         with self._lock:
-            self.prepare()
-            problems: list[str] = []
-            interfaces = self._interfaces(problems)
+            interfaces, unusable = self._files.all()
+            problems = list(unusable.values())
+            with _gathered(problems):
+                self.prepare()
             with self._inside() as kernel:
-                missing = [interface for interface in interfaces if kernel.link_with(interface.mac) is None]
-                for interface in missing:
-                    with _gathered(problems):
-                        self._move(kernel, interface)
                 with _gathered(problems):
-                    self._load_filters(problems)
+                    self._load_filters()
                 for interface in interfaces:
-                    if kernel.link(interface.name) is not None:
+                    if kernel.link_with(interface.mac) is None:
                         with _gathered(problems):
-                            self._settle(kernel, interface)
+                            self._move(kernel, interface)
+                for interface in interfaces:
+                    if kernel.link_with(interface.mac) is not None:
+                        with _gathered(problems):
+                            problems += self._settle(kernel, interface)
             if problems:
                 raise SystemFault("\n".join(dict.fromkeys(problems)))
 
     def announce(self) -> None:
         """Tells the neighbours about all addresses that are ours."""
         with self._lock, self._inside() as kernel:
-            for interface in self._interfaces([]):
-                self._announce(kernel, interface)
+            unheard = [told for interface in self._files.all()[0] for told in self._announce(kernel, interface)]
+        if unheard:
+            raise SystemFault("; ".join(unheard))
 
     def status(self) -> list[InterfaceStatus]:
         """Every interface of ours: how it is, and in what it is not as it is to be."""
+        if not namespaces.exists(self.namespace):
+            return [InterfaceStatus(name=name, problem="there is no namespace") for name in self._files.names()]
         with self._inside() as kernel:
-            return [self._status(kernel, name) for name in self._files.names()]
+            return [status_of(kernel, self._files, name) for name in self._files.names()]
 
     # --- the parts ---
 
     def _inside(self) -> Kernel:
         return Kernel(self.namespace)
 
+    def _links(self) -> list[Link]:
+        if not namespaces.exists(self.namespace):
+            return []
+        with self._inside() as kernel:
+            return kernel.links()
+
     def _bring_in(self, kernel: Kernel, interface: Interface) -> list[str]:
         link = self._arrived(interface.mac)
         self._files.write(interface)
         # Rules are in force before the first packet can come in.
-        self._load_filters([])
+        self._load_filters()
         with Kernel(None) as outside:
             outside.move(link, self.namespace, interface.name)
         return self._settle(kernel, interface)
+
+    def _name(self, kernel: Kernel, plan: NetworkPlug) -> str:
+        """What an interface that is to come in will be called: as before, where it was here before."""
+        taken = {link.name for link in kernel.links()}
+        known = self._files.name_of(plan.mac_address)
+        wanted = [*([known] if known else []), *([VIP_INTERFACE] if plan.vip else [])]
+        return next(name for name in itertools.chain(wanted, map("eth{}".format, itertools.count(2))) if name not in taken)
 
     def _update(self, kernel: Kernel, link: Link, plan: NetworkPlug, active_standby: bool) -> list[str]:
         try:
@@ -224,29 +233,31 @@ class Network:
         former = tuple(placed for placed in dict.fromkeys((*before.former, *before.addresses())) if placed not in kept)
         after = msgspec.structs.replace(after, former=former)
         self._files.write(after)
-        self._load_filters([])
+        self._load_filters()
         return self._settle(kernel, after)
 
     def _settle(self, kernel: Kernel, interface: Interface) -> list[str]:
         """Makes an interface that is in the namespace what it is to be, and tells the neighbours; what was refused."""
-        everyones = frozenset(rule for other in self._interfaces([]) for rule in other.source_rules())
+        everyones = frozenset(rule for other in self._files.all()[0] for rule in other.source_rules())
         refused = reconcile(kernel, interface, everyones, self._clock)
         if interface.former:
             self._files.write(msgspec.structs.replace(interface, former=()))
-        self._announce(kernel, interface)
-        return refused
+        return refused + self._announce(kernel, interface)
 
-    def _announce(self, kernel: Kernel, interface: Interface) -> None:
-        link = kernel.link(interface.name)
+    def _announce(self, kernel: Kernel, interface: Interface) -> list[str]:
+        """Tells the neighbours about an interface's addresses; what could not be told."""
+        link = kernel.link_with(interface.mac)
         if link is None or not link.up:
-            return
-        with namespaces.entered(self.namespace):
-            for found in kernel.addresses(link.index):
-                if is_ours(found, interface) and not found.tentative and not found.duplicate:
-                    try:
+            return []
+        unheard = []
+        for found in kernel.addresses(link.index):
+            if is_ours(found, interface) and not found.tentative and not found.duplicate:
+                try:
+                    with namespaces.entered(self.namespace):
                         announce(link, found.placed.address)
-                    except OSError as error:
-                        raise SystemFault(f"{found.placed.address} cannot be announced on {link.name}: {error.strerror}") from error
+                except OSError as error:
+                    unheard.append(f"{found.placed.address} cannot be announced on {link.name}: {error.strerror}")
+        return unheard
 
     def _arrived(self, mac: Mac) -> Link:
         """The interface with this hardware address, out of the namespace."""
@@ -268,44 +279,13 @@ class Network:
         with Kernel(None) as outside:
             outside.move(link, self.namespace, interface.name)
 
-    def _load_filters(self, problems: list[str]) -> None:
-        interfaces = self._interfaces(problems)
-        run = self._paths.run / "masquerade.nft"
-        packet_filter.load(packet_filter.rules_text(interfaces), self._paths.rules, self.namespace, self._runner)
-        packet_filter.load(packet_filter.masquerade_text(interfaces), run, self.namespace, self._runner)
-
-    def _interfaces(self, problems: list[str]) -> list[Interface]:
-        """What all files say; of those that cannot be read, why, goes to `problems`."""
-        found = []
-        for name in self._files.names():
-            with _gathered(problems):
-                found.append(self._files.load(name))
-        return found
-
-    def _status(self, kernel: Kernel, name: str) -> InterfaceStatus:
-        try:
-            interface = self._files.load(name)
-        except AgentError as error:
-            return InterfaceStatus(name=name, problem=str(error))
-        link = kernel.link(name)
-        if link is None:
-            return InterfaceStatus(name=name, mac=interface.mac, problem="it is not in the namespace")
-        found = kernel.addresses(link.index)
-        usable = {address.placed for address in found if not address.duplicate and not address.tentative}
-        routes = kernel.routes(link)
-        missing: Iterable[object] = itertools.chain(
-            (placed for placed in interface.addresses() if placed not in usable),
-            (route for route in interface.routes() if route not in routes),
-            sorted(map(str, interface.source_rules() - kernel.rules())),
-        )
-        return InterfaceStatus(
-            name=name,
-            mac=link.mac,
-            up=link.up,
-            mtu=link.mtu,
-            addresses=tuple(str(address.placed) for address in found),
-            missing=tuple(map(str, missing)),
-        )
+    def _load_filters(self) -> None:
+        interfaces, unusable = self._files.all()
+        # What is known to have had a file, and may have had rules, is shut rather than open.
+        shut = [Interface(name=name, mac=Mac(), rules=()) for name in unusable]
+        masquerade = packet_filter.masquerade_text(interfaces)
+        packet_filter.load(packet_filter.rules_text([*interfaces, *shut]), self._paths.rules, self.namespace, self._runner)
+        packet_filter.load(masquerade, self._paths.run / "masquerade.nft", self.namespace, self._runner)
 
 
 @contextmanager
@@ -326,11 +306,6 @@ def _planned(interface: Interface, plan: NetworkPlug, active_standby: bool) -> I
         fixed_ips=plan.fixed_ips,
         rules=() if plan.is_sriov and interface.rules is None else interface.rules,
     )
-
-
-def _free_name(links: Iterable[Link]) -> str:
-    taken = {link.name for link in links}
-    return next(name for number in itertools.count(2) if (name := f"eth{number}") not in taken)
 
 
 def _details(done: str, refused: Sequence[str]) -> str:

@@ -22,9 +22,11 @@ def reconcile(kernel: Kernel, interface: Interface, rules: frozenset[SourceRule]
 
     Raises SystemFault, when everything else is done, with all that is missing: addresses, above all those that another machine has.
     """
-    link = kernel.link(interface.name)
+    link = kernel.link_with(interface.mac)
     if link is None:
-        raise SystemFault(f"there is no interface {interface.name} in {kernel.namespace}")
+        raise SystemFault(f"{interface.name}: there is no interface with the hardware address {interface.mac} in {kernel.namespace}")
+    if link.name != interface.name:
+        raise SystemFault(f"{interface.name}: the interface with the hardware address {interface.mac} is called {link.name}")
     _listen_to_routers(kernel, interface)
     kernel.bring_up(link, interface.mtu)
     faults = _reconcile_addresses(kernel, link, interface, clock)
