@@ -21,10 +21,10 @@ _TURNS = 10
 class Identity:
     """Makes the TLS side of connections of what the settings in force name, and takes a new certificate.
 
-    `scratch` is a directory for what the `ssl` module can only read from a file; it should be in memory.
+    `scratch` is a directory for what the `ssl` module can only read from a file, in memory if possible; without it, the system's.
     """
 
-    def __init__(self, settings: LiveSettings, scratch: Path) -> None:
+    def __init__(self, settings: LiveSettings, scratch: Path | None = None) -> None:
         self._settings = settings
         self._scratch = scratch
         self._lock = threading.Lock()

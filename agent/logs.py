@@ -43,7 +43,12 @@ def configure(*, debug: bool, as_json: bool) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    set_level(debug=debug)
+
+
+def set_level(*, debug: bool) -> None:
+    """How much is said."""
+    logging.getLogger().setLevel(logging.DEBUG if debug else logging.INFO)
 
 
 class ServerLog(Logger):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from agent.processes import Runner
 API_VERSION = "1.0"
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
+
+#: Where distributions put it.
+KEEPALIVED = Path("/usr/sbin/keepalived")
 
 #: Seconds for a program to say which version it is.
 _DEADLINE = 10.0
@@ -33,9 +36,9 @@ _MEMORY = {
 
 
 class Machine:
-    """The machine. `haproxy` tells where the program is; `root` is what is looked at as `/`."""
+    """The machine. `haproxy` is the program; `root` is what is looked at as `/`."""
 
-    def __init__(self, runner: Runner, haproxy: Callable[[], Path], root: Path = Path("/")) -> None:
+    def __init__(self, runner: Runner, haproxy: Path, root: Path = Path("/")) -> None:
         self._runner = runner
         self._haproxy = haproxy
         self._root = root
@@ -45,9 +48,9 @@ class Machine:
         """Names and versions; a version is "" where the program is not installed."""
         return {
             "hostname": socket.gethostname(),
-            "haproxy_version": self._version(str(self._haproxy()), "-v"),
+            "haproxy_version": self._version(str(self._haproxy), "-v"),
             "api_version": API_VERSION,
-            "keepalived_version": self._version("/usr/sbin/keepalived", "--version"),
+            "keepalived_version": self._version(str(KEEPALIVED), "--version"),
             "ipvsadm_version": self._version("/sbin/ipvsadm", "--version"),
         }
 

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import structlog
 from gunicorn.app.base import BaseApplication
@@ -40,15 +41,16 @@ class Server(BaseApplication):
     agent: Agent
 
     def __init__(self, make: Callable[[], Agent], address: Endpoint) -> None:
-        self.address = str(address)
+        self._address = address
         self._make = make
-        self._socket = listen(address)
+        # That the agent serves is told when it is true, not when gunicorn's main process is there.
+        self._notify = os.environ.pop("NOTIFY_SOCKET", None)
         super().__init__()
 
     def load_config(self) -> None:
         """Gunicorn's own settings."""
         given = {
-            "bind": f"fd://{os.dup(self._socket.fileno())}",
+            "bind": f"fd://{listen(self._address).detach()}",
             "worker_class": Worker,
             "workers": 1,
             "timeout": _HANG,
@@ -68,7 +70,7 @@ class Server(BaseApplication):
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
 
-    def load(self) -> Callable[..., object]:
+    def load(self) -> Any:
         """The application, in the worker."""
         try:
             self.agent = self._make()
@@ -76,6 +78,13 @@ class Server(BaseApplication):
             _log.critical("the agent cannot start", reason=str(error))
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
         return make_app(self.agent)
+
+    def serving(self) -> None:
+        """Tells the log, and systemd where it asked for it (sd_notify(3)), that requests are answered now."""
+        _log.info("serving", address=str(self._address))
+        if self._notify is not None:
+            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+                systemd.sendto(b"READY=1", self._notify.replace("@", "\0", 1))
 
     def run(self) -> NoReturn:
         """Serves until a signal ends it: SIGTERM lets requests in progress finish, SIGINT and SIGQUIT do not, SIGHUP begins anew.

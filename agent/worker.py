@@ -24,7 +24,7 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from gunicorn.arbiter import Arbiter
@@ -46,6 +46,9 @@ STRANGERS, IDLE, BUSY = 64, 64, 64
 
 #: Seconds for a handshake, for a request's line and headers, and until an idle connection is closed.
 _HANDSHAKE, _HEADERS, _IDLE = 10.0, 15.0, 30.0
+
+#: Seconds for requests in progress where gunicorn's main process was killed: another agent may wait for our place.
+_ORPHANED = 5.0
 
 
 class Worker(BaseWorker):
@@ -76,7 +79,9 @@ class Worker(BaseWorker):
         self._selector.register(self.PIPE[0], selectors.EVENT_READ, self._woken)
         self._accept(True)
         threading.Thread(target=self._prove, name="proof", daemon=True).start()
-        while self.alive and self.ppid == os.getppid():
+        while self.alive:
+            if self.ppid != os.getppid():
+                self.alive, self._grace = False, _ORPHANED
             self._turn()
             self._accept(len(self._busy) < BUSY)
         self._accept(False)
@@ -90,6 +95,10 @@ class Worker(BaseWorker):
         for connection in self._busy:
             connection.abort()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._busy:
+            # They would be waited for at Python's exit. Whatever they do is safe against being killed.
+            _log.warning("requests are given up", count=len(self._busy))
+            os._exit(1)
 
     # --- the loop ---
 
@@ -219,7 +228,9 @@ class Worker(BaseWorker):
         try:
             request = next(connection.parser)
             connection.within(self.app.agent.settings.current.agent_request_read_timeout)
-            response, environ = wsgi.create(request, connection, connection.client, connection.server, self.cfg)  # type: ignore[arg-type]
+            # All that it asks of a socket is `sendall` and `send`.
+            socket = cast("Any", connection)
+            response, environ = wsgi.create(request, socket, connection.client, connection.server, self.cfg)
         except StopIteration:
             return False
         except ParseException as error:
@@ -229,7 +240,7 @@ class Worker(BaseWorker):
         environ["wsgi.multithread"] = True
         if not self.alive:
             response.force_close()
-        parts = self.wsgi(environ, response.start_response)
+        parts = self.wsgi(environ, cast("Any", response.start_response))
         try:
             for part in parts:
                 response.write(part)
@@ -256,7 +267,7 @@ class Worker(BaseWorker):
 
     def _open(self) -> None:
         self._proven = True
-        _log.info("serving", address=self.app.address)
+        self.app.serving()
         for connection in list(self._idle):
             del self._idle[connection]
             self._wait_for(connection)

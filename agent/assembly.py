@@ -1,0 +1,120 @@
+"""The agent of this machine, put together: the collaborators for one settings file, one namespace and one way of running programs."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import structlog
+
+from agent import logs
+from agent.certificates import Certificates
+from agent.check_scripts import CheckScripts
+from agent.clock import SystemClock
+from agent.collaborators import Agent
+from agent.errors import AgentError
+from agent.haproxies import Haproxies
+from agent.haproxy import Haproxy
+from agent.identity import Identity
+from agent.keepalived import Keepalived
+from agent.keepaliveds import Lvs, Vrrp
+from agent.machine import KEEPALIVED, Machine
+from agent.network.network import Network
+from agent.paths import Paths
+from agent.processes import LocalRunner
+from agent.services.programs import Services
+from agent.services.supervised import SupervisedServices
+from agent.services.systemd import SystemdServices
+from agent.settings import LiveSettings, Settings
+
+_log = structlog.get_logger(__name__)
+
+ServicesKind = Literal["supervised", "systemd"]
+
+
+class Options(NamedTuple):
+    """What is not in the settings file, because Octavia's knows nothing of it."""
+
+    octavia_conf: Path
+    namespace: str
+    run_dir: Path
+    state_dir: Path
+    services: ServicesKind
+    units: Path = Path("/etc/systemd/system")
+
+
+class Assembly:
+    """Reads the settings and makes everything, which starts nothing and changes nothing but that directories are there.
+
+    Raises InvalidRequest where the settings cannot be used; OSError.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.settings = LiveSettings(options.octavia_conf)
+        self.settings.followers.append(self._follow)
+        self._started_with = settings = self.settings.current
+        for directory in (options.run_dir, options.state_dir):
+            # Not secret: check scripts that run as nobody look there for process ids.
+            directory.mkdir(0o755, parents=True, exist_ok=True)
+        paths = Paths.of(settings, options.run_dir, options.state_dir)
+        runner, clock, namespace = LocalRunner(), SystemClock(), options.namespace
+        self._services: Services = (
+            SystemdServices(options.units, runner)
+            if options.services == "systemd"
+            else SupervisedServices(paths.programs_run, paths.programs_state, clock)
+        )
+        haproxy = Haproxy(settings.haproxy_cmd, runner)
+        keepalived = Keepalived(KEEPALIVED, runner)
+        scripts = CheckScripts(paths, self._services)
+        self.network = Network(namespace, paths, runner, clock)
+        self._haproxies = Haproxies(paths, self._services, haproxy, scripts, namespace=namespace, runner=runner, clock=clock)
+        self._vrrp = Vrrp(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
+        self._lvs = Lvs(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
+        self.agent = Agent(
+            settings=self.settings,
+            machine=Machine(runner, settings.haproxy_cmd),
+            identity=Identity(self.settings, options.run_dir),
+            network=self.network,
+            haproxies=self._haproxies,
+            lvs=self._lvs,
+            vrrp=self._vrrp,
+            certificates=Certificates(paths),
+        )
+
+    def take_over(self) -> Agent:
+        """At the start of an agent: goes on where the last one was ended, however that was. Raises AgentError, OSError.
+
+        What takes its time, as looking whether each HAProxy serves, goes on when this returns.
+        """
+        self.network.prepare()
+        self._services.restore()
+        threading.Thread(target=self._settle, name="restore", daemon=True).start()
+        return self.agent
+
+    def restore(self) -> list[str]:
+        """After a reboot: the network as it was, then all programs that should run. What did not go well, in words; it does what it can."""
+        problems = []
+        for restore in (self.network.restore, self._services.restore):
+            try:
+                restore()
+            except (AgentError, OSError) as error:
+                problems.append(str(error))
+        return [*problems, *self._settle()]
+
+    def _settle(self) -> list[str]:
+        problems: list[str] = []
+        for part in (self._haproxies, self._lvs, self._vrrp):
+            try:
+                problems += part.restore()
+            except (AgentError, OSError) as error:
+                problems.append(str(error))
+        for problem in problems:
+            _log.error("not as it was", problem=problem)
+        return problems
+
+    def _follow(self, settings: Settings) -> None:
+        logs.set_level(debug=settings.debug)
+        for name in ("bind_host", "bind_port", "base_path", "base_cert_dir", "haproxy_cmd", "agent_server_network_dir"):
+            if getattr(settings, name) != getattr(self._started_with, name):
+                _log.warning("setting is followed at the next start only", setting=name)
