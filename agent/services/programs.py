@@ -15,6 +15,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,100}", re.ASCII)
 FILES = 2_600_000
 
 
+#: Seconds that a program has to end by itself.
+PATIENCE = 10.0
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """`name` is a file name and a unit's name; `arguments` begin with the program's absolute path.
 
@@ -27,7 +31,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...]
     namespace: str | None = None
     reload_signal: Literal["HUP", "USR2"] | None = None
-    patience: float = 10.0
+    patience: float = PATIENCE
     files: int = FILES
 
     def __post_init__(self) -> None:

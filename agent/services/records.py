@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +24,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # `read` is the shell's own, so /proc/self is the process that becomes the program. `$0` is the wanted number of files; where that is not
 # allowed, all that is.
 _BECOME = (
-    "read -r boot </proc/sys/kernel/random/boot_id && read -r stat </proc/self/stat && "
+    "cd / && unset PWD OLDPWD && read -r boot </proc/sys/kernel/random/boot_id && read -r stat </proc/self/stat && "
     'printf "%s %s\\n" "$boot" "$stat" >&0 && '
     '{ ulimit -n "$0" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; } && exec "$@" </dev/null'
 )
@@ -86,21 +85,41 @@ def session_of(identity: Identity) -> list[Identity]:
     return found
 
 
-def launch(program: Program, record: Path, log: Path) -> subprocess.Popen[bytes]:
+class Child:
+    """A process that we started and that may outlive us. While we live, it is ours to lay to rest."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.code: int | None = None
+
+    def ended(self, *, wait: bool = False) -> bool:
+        """Whether it has; `code` tells how then: its exit code, or minus the signal that ended it."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
+            if pid:
+                self.code = os.waitstatus_to_exitcode(status)
+        return self.code is not None
+
+
+def launch(program: Program, record: Path, log: Path) -> Child:
     """Starts a program that outlives us, in a session of its own, and has it write `record`. Raises SystemFault, OSError."""
     command = ["ip", "netns", "exec", program.namespace, *program.arguments] if program.namespace else program.arguments
     with os.fdopen(os.open(record, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file, log.open("ab") as output:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
+        # All other files of ours are closed on exec; nothing of ours runs between fork and exec.
+        files = [(os.POSIX_SPAWN_DUP2, source.fileno(), target) for source, target in ((file, 0), (output, 1), (output, 2))]
         try:
-            return subprocess.Popen(
-                ["/bin/sh", "-c", _BECOME, str(program.files), *command],
-                stdin=file,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,
+            return Child(
+                os.posix_spawn(
+                    "/bin/sh",
+                    ["/bin/sh", "-c", _BECOME, str(program.files), *command],
+                    ENVIRONMENT,
+                    file_actions=files,
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+                )
             )
         except OSError as error:
             raise SystemFault(f"{program.name} cannot be started: {error.strerror}") from error

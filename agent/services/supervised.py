@@ -18,11 +18,10 @@ from agent.clock import Clock, SystemClock, wait_until
 from agent.errors import SystemFault
 from agent.files import remove_file, replace_file
 from agent.log_file import LogFile
-from agent.services.programs import Program
-from agent.services.records import Identity, launch, recorded, session_of
+from agent.services.programs import PATIENCE, Program
+from agent.services.records import Child, Identity, launch, recorded, session_of
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 _LOG = structlog.get_logger("agent.services")
@@ -44,7 +43,7 @@ class _Kept:
     def __init__(self, program: Program, identity: Identity | None) -> None:
         self.program = program
         self.identity = identity
-        self.child: subprocess.Popen[bytes] | None = None
+        self.child: Child | None = None
         self.restarts = 0
         self.pause = _FIRST_PAUSE
         self.since = 0.0
@@ -92,9 +91,9 @@ class SupervisedServices:
             remove_file(self._wish(name))
             identity = kept.identity if kept else recorded(self._record(name))
         if identity is not None:
-            self._end(name, identity, kept.program.patience if kept else Program.patience)
+            self._end(name, identity, kept.program.patience if kept else PATIENCE)
         if kept is not None and kept.child is not None:
-            kept.child.wait()
+            kept.child.ended(wait=True)
         remove_file(self._record(name))
 
     def pid(self, name: str, /) -> int | None:
@@ -128,6 +127,9 @@ class SupervisedServices:
             if record.stem not in wanted:
                 # Whoever stopped it was killed before it was gone.
                 self.stop(record.stem)
+        for log in self._run.glob("*.log"):
+            if log.stem not in wanted:
+                log.unlink()
         with self._lock:
             self._begin_watch()
             for kept in self._kept.values():
@@ -154,7 +156,7 @@ class SupervisedServices:
         if kept.identity is not None:
             self._end(name, kept.identity, patience=0)
         if kept.child is not None:
-            kept.child.wait()
+            kept.child.ended(wait=True)
         kept.child = launch(kept.program, self._record(name), self._log(name).path)
         kept.identity = recorded(self._record(name))
         kept.since = self._clock.monotonic()
@@ -199,7 +201,7 @@ class SupervisedServices:
                 self._launch(kept)
         elif not _runs(kept):
             name = kept.program.name
-            code = kept.child.returncode if kept.child else None
+            code = kept.child.code if kept.child else None
             kept.pause = min(kept.pause * 2, _LAST_PAUSE) if now - kept.since < _STEADY else _FIRST_PAUSE
             kept.due = now + kept.pause
             _LOG.error("program ended", program=name, code=code, again_in=kept.pause, words=self.words(name)[-1000:])
@@ -220,5 +222,5 @@ class SupervisedServices:
 def _runs(kept: _Kept) -> bool:
     """Whether it does; a child of ours that has ended is laid to rest."""
     if kept.child is not None:
-        kept.child.poll()
+        kept.child.ended()
     return kept.identity is not None and kept.identity.alive()
