@@ -7,27 +7,22 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-
-NAMESPACE = "hydria-probe-test"
+from support.namespaces import Namespace
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A namespace with 10.99.0.1 and fd99::1, where nobody has 10.99.0.2 and fd99::2."""
-    subprocess.run(["ip", "netns", "add", NAMESPACE], check=True)
-    try:
+    with Namespace("probe") as made:
         for words in (
-            "link set lo up",
             "link add probe type veth peer name other",
             "link set probe up",
             "link set other up",
             "addr add 10.99.0.1/24 dev probe",
             "addr add fd99::1/64 dev probe nodad",
         ):
-            subprocess.run(["ip", "-n", NAMESPACE, *words.split()], check=True)
-        yield NAMESPACE
-    finally:
-        subprocess.run(["ip", "netns", "del", NAMESPACE], check=True)
+            made.ip(words)
+        yield made.name
 
 
 def check(namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
