@@ -26,6 +26,8 @@ from hydria.cli.output import Output
 
 #: verb → what it does, in a line. Each is the function of the same name in the module of the same name (`import_` in `import_`).
 VERBS = {
+    "agent": "Look at a remote agent: what it is, what it carries, how it fares.",
+    "certs": "Make the certificates by which agents and those who drive them know each other.",
     "check": "Say what is wrong with a load-balancer graph, HAProxy's own complaints included.",
     "completion": "Print what makes a shell complete this command.",
     "explain": "Say which object caused a rendered line, and which lines an object caused.",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import resource
-import signal
 import tempfile
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +19,12 @@ from agent.supervised import SupervisedHaproxy
 from compiler.problems import has_errors
 from hydria.cli import FINE, PROBLEMS, inputs
 from hydria.cli.check import validate
+from hydria.cli.ending import ended_by_signals
 from hydria.cli.output import Output, verdict
 from hydria.cli.traffic import COLUMNS, Names, Row, changes, rows
 from hydria.cli.watching import Watcher, watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from compiler import Bundle
 
 #: Seconds between two looks at the statistics.
@@ -134,7 +131,7 @@ def _watch(supervised: SupervisedHaproxy, watch: Watcher) -> None:
     """Looks and shows until somebody wants an end; raises SystemFault when HAProxy has come to one by itself."""
     seen: list[Row] = []
     ended = False
-    with _ending() as ending:
+    with ended_by_signals() as ending:
         watch.started()
         while True:
             now = rows(_statistics(supervised), watch.names)
@@ -159,16 +156,3 @@ def _affordable_maxconn() -> int:
     """What the limit of open files allows: a connection takes two, and HAProxy some for itself."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MAXCONN if hard == resource.RLIM_INFINITY else max(1, min(_MAXCONN, (hard - 200) // 2))
-
-
-@contextmanager
-def _ending() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, for as long as the context lasts."""
-    event = threading.Event()
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: event.set()) for number in wanted}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
