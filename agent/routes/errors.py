@@ -40,7 +40,7 @@ def _of_http(error: HTTPException) -> flask.Response:
     status = understood(error.code or 500)
     said = error.description or HTTPStatus(status).phrase
     if isinstance(error, RequestEntityTooLarge):
-        said = f"the body is larger than the {flask.request.max_content_length} bytes that are allowed here"
+        said = f"the body is larger than the {(flask.request.max_content_length or 1) - 1} bytes that are allowed here"
     answer = _answer(status, {"error": f"{status} {HTTPStatus(status).phrase}: {said}", "http_code": status})
     if error.get_response().headers.get("Allow"):
         answer.headers["Allow"] = error.get_response().headers["Allow"]
