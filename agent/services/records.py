@@ -107,8 +107,9 @@ def launch(program: Program, record: Path, log: Path) -> Child:
     with os.fdopen(os.open(record, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file, log.open("ab") as output:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
-        # All other files of ours are closed on exec; nothing of ours runs between fork and exec.
-        files = [(os.POSIX_SPAWN_DUP2, source.fileno(), target) for source, target in ((file, 0), (output, 1), (output, 2))]
+        # Nothing of ours runs between fork and exec. Most files of ours are closed by exec; gunicorn's sockets would not be.
+        files: list[tuple[int, ...]] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inherited()]
+        files += [(os.POSIX_SPAWN_DUP2, source.fileno(), target) for source, target in ((file, 0), (output, 1), (output, 2))]
         try:
             return Child(
                 os.posix_spawn(
@@ -136,6 +137,15 @@ def recorded(record: Path) -> Identity | None:
     if boot != _BOOT_ID.read_text(encoding="ascii").strip() or not stat.endswith("\n"):
         return None
     return Identity(int(stat.split(" ", 1)[0]), _read_stat(stat).started)
+
+
+def _inherited() -> list[int]:
+    """The files that a program we start would inherit, standard ones aside."""
+    found = []
+    for place in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one by which this was read
+            found += [int(place.name)] if int(place.name) > 2 and os.get_inheritable(int(place.name)) else []
+    return found
 
 
 def _read_stat(text: str) -> Seen:

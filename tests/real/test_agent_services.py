@@ -88,7 +88,9 @@ def test_it_runs_from_start_to_stop(agent: Agent) -> None:
 
 
 def test_what_it_is_given(agent: Agent) -> None:
-    agent.services.start(shell("curious", 'env | grep -v PWD; pwd; cat; ls -l /proc/$$/fd | grep -c /; ulimit -n; echo "$0 $*"; sleep 1000'))
+    agent.services.start(
+        shell("curious", 'env | grep -v PWD; pwd; cat; ls -l /proc/$$/fd  | grep -c /; ulimit -n; echo "$0 $*"; sleep 1000')
+    )
     words = eventually(lambda: (w := agent.services.words("curious")).count("\n") >= 5 and w, "its words")
     lines = str(words).splitlines()
     assert lines[0].startswith("PATH=")
