@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hydria.cli import VERBS, hydria
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent / "man"
 
@@ -37,31 +41,44 @@ def pages() -> dict[str, str]:
 
 
 def _page(name: str, summary: str, command: click.Command, context: click.Context, *, verbs: bool = False) -> str:
-    usage = " ".join(command.collect_usage_pieces(context))
     lines = [
         '.\\" Made by docs/man_pages.py. Changes by hand are lost.',
         f'.TH {_text(name.upper())} 1 "" Hydria "Hydria"',
         ".SH NAME",
         f"{_text(name)} \\- {_text(_lead(summary))}",
         ".SH SYNOPSIS",
-        f".B {_text(context.command_path)}",
-        _text(usage),
+        *_usage(command, context),
         ".SH DESCRIPTION",
         *_paragraphs(command.help or ""),
     ]
     if verbs:
         lines += [".SH VERBS", *(line for verb, said in VERBS.items() for line in _item(f"hydria-{verb}", "(1)", said))]
-    lines += [".SH OPTIONS"]
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
-        if record is not None:
-            lines += _item(record[0], "", record[1])
+    for part, its in [] if verbs else _parts(command, context):
+        lines += [f".SH {_text(part.name or '').upper()}", *_usage(part, its), *_paragraphs(part.help or ""), *_options(part, its)]
+    lines += [".SH OPTIONS", *_options(command, context)]
     if command.epilog:
         lines += [".SH NOTES", *_paragraphs(command.epilog)]
     lines += [".SH EXIT STATUS", *(line for code, said in _EXIT for line in _item(code, "", said))]
     others = [f"hydria-{verb}" for verb in VERBS] if verbs else ["hydria"]
     lines += [".SH SEE ALSO", ",\n".join(f".BR {_text(other)} (1)" for other in others).replace(" (1),\n", ' "(1), "\n')]
     return "\n".join(lines) + "\n"
+
+
+def _parts(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
+    """What a verb consists of, where it is more than one thing: `hydria certs init`."""
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        part = command.get_command(context, name) if isinstance(command, click.Group) else None
+        if part is not None:
+            yield part, click.Context(part, context, info_name=name)
+
+
+def _usage(command: click.Command, context: click.Context) -> list[str]:
+    return [f".B {_text(context.command_path)}", _text(" ".join(command.collect_usage_pieces(context)))]
+
+
+def _options(command: click.Command, context: click.Context) -> list[str]:
+    records = [option.get_help_record(context) for option in command.get_params(context) if isinstance(option, click.Option)]
+    return [line for record in records if record is not None for line in _item(record[0], "", record[1])]
 
 
 def _lead(summary: str) -> str:

@@ -29,7 +29,9 @@ def test_every_option_is_told(verb: str) -> None:
     context = click.Context(hydria, info_name="hydria")
     command = hydria.get_command(context, verb)
     assert command is not None
-    options = [option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts]
+    # A verb may be several: `hydria certs init`.
+    parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    options = [option for part in parts for parameter in part.params if isinstance(parameter, click.Option) for option in parameter.opts]
     assert options
     page = PAGES[f"hydria-{verb}.1"].replace("\\-", "-")
     assert [option for option in options if option not in page] == []
