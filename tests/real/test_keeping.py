@@ -211,3 +211,13 @@ def test_address_and_port_decide_together(serving: Serving) -> None:
     assert set(first.values()) == {"m1", "m2", "m3"}
     for _ in range(2):
         assert {port: who(port) for port in ports} == first
+
+
+def test_a_connection_that_is_idle_at_a_reload_is_answered_once_more(serving: Serving, backends: dict[str, HttpBackend]) -> None:
+    """Closing it at once would race with the request that its client may be sending."""
+    with serving.connect("cookie") as connection:
+        kept = request_bytes(headers={"Connection": "keep-alive"})
+        assert connection.exchange(kept).header("Connection") != "close"
+        exchange(serving, list(backends.values())[:2])
+        last = connection.exchange(kept)
+        assert (last.status, last.header("Connection")) == (200, "close")
