@@ -46,7 +46,8 @@ def test_an_address_that_nobody_has_does_not(namespace: str, address: str) -> No
 def test_wrong_words_are_told_the_right_ones(namespace: str) -> None:
     finished = check(namespace, "sctp")
     assert finished.returncode == 1
-    assert "usage: hydria-probe sctp ADDRESS PORT SECONDS" in finished.stderr
+    assert "usage: hydria-probe " in finished.stderr
+    assert "sctp|udp ADDRESS PORT SECONDS" in finished.stderr
 
 
 def test_a_port_without_an_association_is_down(namespace: str) -> None:
