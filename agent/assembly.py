@@ -74,7 +74,7 @@ class Assembly:
         self.agent = Agent(
             settings=self.settings,
             machine=Machine(runner, settings.haproxy_cmd),
-            identity=Identity(self.settings, options.run_dir),
+            identity=Identity(self.settings),
             network=self.network,
             haproxies=self._haproxies,
             lvs=self._lvs,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import ssl
-import tempfile
 import threading
-from pathlib import Path
 
 from agent.errors import InvalidRequest
 from agent.files import replace_file
+from agent.memory_file import in_memory
 from agent.settings import LiveSettings, Settings
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -19,14 +18,10 @@ _TURNS = 10
 
 
 class Identity:
-    """Makes the TLS side of connections of what the settings in force name, and takes a new certificate.
+    """Makes the TLS side of connections of what the settings in force name, and takes a new certificate."""
 
-    `scratch` is a directory for what the `ssl` module can only read from a file, in memory if possible; without it, the system's.
-    """
-
-    def __init__(self, settings: LiveSettings, scratch: Path | None = None) -> None:
+    def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
-        self._scratch = scratch
         self._lock = threading.Lock()
         settings.guards.append(self.check)
 
@@ -37,7 +32,8 @@ class Identity:
 
     def context(self) -> ssl.SSLContext:
         """For one connection: files are read anew each time, so that what is in place now counts. Raises OSError (ssl.SSLError too)."""
-        return _server_context(self._settings.current, self._settings.current.agent_server_cert)
+        settings = self._settings.current
+        return _server_context(settings, settings.agent_server_cert.read_bytes())
 
     def certificate(self) -> bytes:
         """The certificate in place, DER. Raises OSError; InvalidRequest where it is none."""
@@ -53,7 +49,7 @@ class Identity:
             content = settings.agent_server_cert.read_bytes()
         except OSError as error:
             raise InvalidRequest(f"the agent's certificate {settings.agent_server_cert} cannot be read: {error.strerror}") from error
-        self._examine(settings, content, settings.agent_server_cert)
+        self._examine(settings, content)
 
     def replace(self, content: bytes) -> None:
         """Puts an uploaded certificate with its key in place, for connections from now on. Those that there are go on.
@@ -61,18 +57,16 @@ class Identity:
         Raises InvalidRequest, and nothing changes, where it does not parse, does not match its key, is not valid now, does not carry the
         amphora's id, or no handshake comes about with it; OSError.
         """
-        with self._lock, tempfile.NamedTemporaryFile(dir=self._scratch, prefix="certificate-", suffix=".pem") as candidate:
-            candidate.write(content)
-            candidate.flush()
+        with self._lock:
             settings = self._settings.current
-            self._examine(settings, content, Path(candidate.name))
+            self._examine(settings, content)
             replace_file(settings.agent_server_cert, content, 0o600)
 
     @staticmethod
-    def _examine(settings: Settings, content: bytes, path: Path) -> None:
+    def _examine(settings: Settings, content: bytes) -> None:
         leaf = _leaf(content)
         try:
-            server = _server_context(settings, path)
+            server = _server_context(settings, content)
         except OSError as error:
             reason = getattr(error, "reason", None) or error.strerror or "no reason given"
             raise InvalidRequest(
@@ -96,13 +90,15 @@ def _leaf(content: bytes) -> str:
     return found[0].decode("ascii", "replace")
 
 
-def _server_context(settings: Settings, certificate: Path) -> ssl.SSLContext:
+def _server_context(settings: Settings, certificate: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if settings.agent_tls_protocol == "TLSv1.3" else ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cafile=settings.agent_server_ca)
-    # With a password given, an encrypted key is an error instead of a question on the terminal.
-    context.load_cert_chain(certificate, password="")
+    # Read once: `ssl` opens the file for the certificate and again for the key, and another one may have taken its place meanwhile.
+    with in_memory(certificate) as path:
+        # With a password given, an encrypted key is an error instead of a question on the terminal.
+        context.load_cert_chain(path, password="")
     # A resumed session would outlive a change of certificates.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0

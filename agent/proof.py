@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import ssl
-import tempfile
 from typing import Any
 
 from cryptography import x509
@@ -18,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from agent.collaborators import Identity
 from agent.errors import SystemFault
+from agent.memory_file import in_memory
 
 #: Seconds for each attempt.
 _TIMEOUT = 5.0
@@ -58,10 +58,8 @@ def _attempt(target: Any, expected: bytes, version: ssl.TLSVersion, certificate:
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = context.maximum_version = version
     if certificate is not None:
-        with tempfile.NamedTemporaryFile(prefix="hydria-proof-", suffix=".pem") as file:
-            file.write(certificate)
-            file.flush()
-            context.load_cert_chain(file.name)
+        with in_memory(certificate) as path:
+            context.load_cert_chain(path)
     with socket.socket(socket.AF_INET6 if ":" in target[0] else socket.AF_INET) as raw:
         raw.settimeout(_TIMEOUT)
         try:

@@ -168,7 +168,7 @@ class FakeAgent:
         if fresh:
             self.files = Certified(directory)
         self.settings = LiveSettings(directory / "amphora-agent.conf")
-        self.identity = Identity(self.settings, directory)
+        self.identity = Identity(self.settings)
         self.network = FakeNetwork()
         self.haproxies = Configurations("HTTP")
         self.lvs = Configurations("UDP")
