@@ -35,6 +35,8 @@ _HANG = 60
 class Server(BaseApplication):
     """Serves the agent that `make` makes at `address`. It is made in the worker: a process that forks must not have threads.
 
+    Listens from now on; what comes waits until it is served. Raises SystemFault.
+
     Nothing is given by the environment or on a command line: what may be configured is in the settings.
     """
 
@@ -42,6 +44,7 @@ class Server(BaseApplication):
 
     def __init__(self, make: Callable[[], Agent], address: Endpoint) -> None:
         self._address = address
+        self._listener = listen(address)
         self._make = make
         # That the agent serves is told when it is true, not when gunicorn's main process is there.
         self._notify = os.environ.pop("NOTIFY_SOCKET", None)
@@ -50,7 +53,7 @@ class Server(BaseApplication):
     def load_config(self) -> None:
         """Gunicorn's own settings."""
         given = {
-            "bind": f"fd://{listen(self._address).detach()}",
+            "bind": f"fd://{self._listener.detach()}",
             "worker_class": Worker,
             "workers": 1,
             "timeout": _HANG,

@@ -10,6 +10,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
@@ -372,6 +373,36 @@ def test_a_new_certificate_is_used_at_once_and_others_are_refused(tmp_path: Path
             with server.connect() as connection:
                 assert connection.getpeercert(binary_form=True) == another.der
         kept.close()
+
+
+def test_certificates_change_under_traffic_and_no_connection_fails(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        seen: set[bytes] = set()
+        failures: list[Exception] = []
+        over = threading.Event()
+
+        def traffic() -> None:
+            while not over.is_set():
+                try:
+                    with server.connect() as connection:
+                        seen.add(connection.getpeercert(binary_form=True) or b"")
+                        assert ask(connection, "GET", "/")[0] == 200
+                except (OSError, AssertionError) as error:
+                    failures.append(error)
+
+        threads = [threading.Thread(target=traffic) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(25):
+                another = server.files.servers.server(AMPHORA)
+                assert server.request("PUT", "/1.0/certificate", pem(another))[0] == 202
+                eventually(lambda der=another.der: der in seen, "the new certificate")  # type: ignore[misc]
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+        assert failures == []
 
 
 def test_the_clients_authority_may_change_too(tmp_path: Path) -> None:

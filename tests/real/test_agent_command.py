@@ -1,0 +1,195 @@
+"""`hydria-agent` as an operator, a boot or systemd calls it, on this machine's own namespaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fake_agent import AMPHORA, Certified
+from support.polling import eventually
+
+from hydria.lab.ports import HeldPort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HYDRIA_AGENT = Path(sys.executable).with_name("hydria-agent")
+
+
+class Operator:
+    """Calls the command for an agent whose files are all below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.namespace = f"hydria-{os.getpid()}-command"
+        self.files = Certified(directory)
+        held = HeldPort(("127.0.0.1", "::1"))
+        self.port = held.port
+        held.close()
+        self.configure()
+
+    def configure(self, extra: str = "") -> None:
+        places = (
+            f"[haproxy_amphora]\nbind_port = {self.port}\nbase_path = {self.directory}/lib\nbase_cert_dir = {self.directory}/lib/certs\n"
+        )
+        own = f"[amphora_agent]\nagent_server_network_dir = {self.directory}/interfaces\n"
+        self.files.conf.write_text(self.files.text() + places + own + extra)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(HYDRIA_AGENT), "--octavia-conf", str(self.files.conf), "--services", "supervised", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The rest of the options, in the other way to give them."""
+        given = {"NAMESPACE": self.namespace, "RUN_DIR": str(self.directory / "run"), "STATE_DIR": str(self.directory / "state")}
+        return {**os.environ, **{f"HYDRIA_AGENT_{name}": value for name, value in given.items()}}
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    @contextmanager
+    def serving(self, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+        log = self.directory / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(self.command("serve"), env={**self.environment, **environment}, stdout=output, stderr=output)
+        try:
+            eventually(lambda: b'"serving"' in log.read_bytes() or process.poll() is not None, "serving")
+            assert process.poll() is None, log.read_text()
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            process.wait(timeout=40)
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[Operator]:
+    operator = Operator(tmp_path)
+    yield operator
+    if Path("/run/netns", operator.namespace).exists():
+        subprocess.run(["ip", "netns", "del", operator.namespace], check=True)
+
+
+def get(operator: Operator, path: str) -> object:
+    context = operator.files.servers.client_context(certificate=operator.files.clients.client("controller"))
+    raw = socket.create_connection(("127.0.0.1", operator.port), timeout=20)
+    with context.wrap_socket(raw, server_hostname=AMPHORA) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+def test_check_says_that_all_is_well(operator: Operator) -> None:
+    code, said = operator.run("check")
+    assert code == 0, said
+    assert f"amphora {AMPHORA}, SINGLE" in said
+    assert "29 days" in said
+    assert all(line.startswith("ok ") for line in said.splitlines())
+    assert not (operator.directory / "run").exists()
+
+
+def test_check_says_what_is_wrong(operator: Operator) -> None:
+    operator.files.server_pem.write_bytes(operator.files.certificate.certificate_pem)
+    operator.files.client_ca.write_text("nonsense")
+    operator.configure("[haproxy_amphora]\nhaproxy_cmd = /nowhere/haproxy\n")
+    code, said = operator.run("check")
+    assert code == 1
+    for what in ("certificate: ", "clients' authority: ", "HAProxy: there is no program /nowhere/haproxy"):
+        assert any(line.startswith("problem") and what in line for line in said.splitlines()), said
+    operator.files.conf.write_text("[health_manager]\nheartbeat_interval = soon\n")
+    code, said = operator.run("check")
+    assert code == 1
+    assert "[health_manager] heartbeat_interval: 'soon' given" in said
+
+
+def test_it_serves_and_tells_systemd_when(operator: Operator) -> None:
+    place = operator.directory / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(place))
+        systemd.settimeout(30)
+        with operator.serving(NOTIFY_SOCKET=str(place)) as process:
+            assert systemd.recv(100) == b"READY=1"
+            assert get(operator, "/1.0/listeners") == []
+            details = get(operator, "/1.0/details")
+            assert isinstance(details, dict)
+            assert details["haproxy_count"] == 0
+            process.terminate()
+            assert process.wait(timeout=40) == 0
+    assert Path("/run/netns", operator.namespace).exists()
+
+
+def test_one_agent_at_a_time(operator: Operator) -> None:
+    with operator.serving():
+        for verb in ("serve", "restore"):
+            code, said = operator.run(verb)
+            assert code == 3
+            assert "another agent runs with" in said
+
+
+def test_an_agent_takes_the_place_of_one_that_was_killed(operator: Operator) -> None:
+    for _ in range(3):
+        with operator.serving() as process:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    with operator.serving():
+        assert get(operator, "/") == {"api_version": "1.0"}
+
+
+def test_restore_with_nothing_to_restore(operator: Operator) -> None:
+    assert operator.run("restore") == (0, "")
+    assert Path("/run/netns", operator.namespace).exists()
+    assert operator.run("restore")[0] == 0
+    assert operator.run("announce") == (0, "")
+
+
+def test_restore_says_what_is_missing(operator: Operator) -> None:
+    interfaces = operator.directory / "interfaces"
+    interfaces.mkdir()
+    (interfaces / "eth1.json").write_text("nonsense")
+    code, said = operator.run("restore")
+    assert code == 1
+    assert "eth1.json" in said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda operator: operator.files.conf.unlink(), "amphora-agent.conf"),
+        (lambda operator: operator.files.conf.write_text("nonsense"), "amphora-agent.conf"),
+        (lambda operator: operator.configure("[haproxy_amphora]\nbind_host = 192.0.2.1\n"), "192.0.2.1:"),
+        (lambda operator: operator.configure("[haproxy_amphora]\nbind_host = nowhere.invalid\n"), "nowhere.invalid"),
+        (lambda operator: operator.files.client_ca.unlink(), "not proven"),
+    ],
+)
+def test_an_agent_that_cannot_serve_says_why_and_ends(operator: Operator, spoil: object, said: str) -> None:
+    assert callable(spoil)
+    spoil(operator)
+    code, output = operator.run("serve")
+    assert code == 3
+    assert said in output
+    assert "Traceback" not in output
+
+
+def test_wrong_usage(operator: Operator) -> None:
+    assert operator.run("explode")[0] == 2
+    assert operator.run("--services", "luck", "serve")[0] == 2
+    code, said = operator.run("--help")
+    assert code == 0
+    assert all(verb in said for verb in ("announce", "check", "restore", "serve"))
