@@ -43,6 +43,8 @@ _LOG = structlog.get_logger("agent.haproxies")
 #: Seconds for `haproxy -c`, and for a worker to serve: thousands of certificates take time.
 _CHECK_DEADLINE = 60.0
 _SERVE_DEADLINE = 60.0
+#: Seconds for one that runs but does not serve, as just after a crash, to come to do so; then it is ended.
+_COME_UP_DEADLINE = 10.0
 #: Seconds that HAProxy may take to say how it is.
 _ANSWER_DEADLINE = 3.0
 #: Seconds that an old worker may go on after a reload, and reloads that it may see, where the controller does not say.
@@ -171,13 +173,13 @@ class Haproxies:
         return StatsSocket(self._paths.admin_socket(lb), timeout=_ANSWER_DEADLINE, clock=self._clock)
 
     def _settle(self, lb: str) -> None:
-        if self._configuration(lb).undecided() or not self._is_up(lb):
+        if not self._is_up(lb) or self._configuration(lb).undecided():
             self._bring_up(lb, reload=True)
 
     def _is_up(self, lb: str) -> bool:
         """Whether it serves, or comes to do so when it has only just been started."""
         try:
-            self._running(lb).await_worker(self._services.position(program_names.haproxy(lb)), _SERVE_DEADLINE)
+            self._running(lb).await_worker(self._services.position(program_names.haproxy(lb)), _COME_UP_DEADLINE)
         except (RejectedByHaproxy, DeadlineExceeded):
             return False
         return True
@@ -189,9 +191,10 @@ class Haproxies:
 
     def _bring_up(self, lb: str, *, reload: bool) -> str:
         configuration = self._configuration(lb)
-        wanted_before = program_names.haproxy(lb) in self._services.programs()
+        name = program_names.haproxy(lb)
+        wanted_before = name in self._services.programs()
+        running = self._services.pid(name) is not None and self._is_up(lb)
         taken = configuration.take()
-        running = self._services.pid(program_names.haproxy(lb)) is not None
         if running and not (reload or taken or configuration.undecided()):
             return f"haproxy for {lb} runs"
         self._write_additions(lb)
@@ -219,7 +222,10 @@ class Haproxies:
         return True
 
     def _start(self, lb: str) -> None:
+        """Anew: one that runs does not serve."""
         name = program_names.haproxy(lb)
+        if self._services.pid(name) is not None:
+            self._services.stop(name)
         since = self._services.position(name)
         self._services.start(self._program(lb))
         self._running(lb).await_worker(since, _SERVE_DEADLINE)
@@ -233,8 +239,10 @@ class Haproxies:
         if not wanted_before:
             self._services.stop(name)
         elif given_back and not self.running(lb):
-            self._services.stop(name)
-            self._services.start(self._program(lb))
+            try:
+                self._start(lb)
+            except AgentError as error:
+                _LOG.error("what served before does not serve again", loadbalancer=lb, error=str(error))
         self._scripts.follow()
 
     def _stop(self, lb: str) -> None:

@@ -22,7 +22,7 @@ _DEADLINE = 30.0
 #: it, and a password where VRRP version 3, which IPv6 needs, has none; a host route of theirs has a word too many, and keepalived runs
 #: without the route.
 _HARMLESS = re.compile(
-    r"SECURITY VIOLATION - scripts are being executed but script_security not enabled"
+    r"SECURITY VIOLATION - (check )?scripts are being executed but script_security not enabled"
     r"|does not support authentication"
     r"|VRRP parsed invalid IP gateway\. skipping IP|unknown route keyword gateway$"
 )
@@ -34,6 +34,8 @@ class Keepalived:
     def __init__(self, binary: Path, runner: Runner | None = None) -> None:
         self.binary = binary
         self._runner = runner or LocalRunner()
+        # It looks for `amphora-health-checker`, which lies where Python does.
+        self._start = ("/usr/bin/env", f"PATH={ENVIRONMENT['PATH']}:{Path(sys.executable).parent}", str(binary))
 
     @classmethod
     def find(cls, runner: Runner | None = None) -> Self:
@@ -54,17 +56,16 @@ class Keepalived:
 
     def check(self, file: Path, namespace: str | None) -> None:
         """Raises RejectedByKeepalived where it finds something wrong with a configuration for this network namespace."""
-        finished = self._runner.run([str(self.binary), "-t", *entering(namespace), "-f", str(file)], timeout=_DEADLINE)
+        finished = self._runner.run([*self._start, "-t", *_entering(namespace), "-f", str(file)], timeout=_DEADLINE)
         complaints = [line for line in finished.output.splitlines() if line.strip() and not _HARMLESS.search(line)]
         if finished.code != 0 and complaints:
             raise RejectedByKeepalived("keepalived does not take this configuration", "\n".join(complaints))
 
     def command(self, arguments: Sequence[str], file: Path, namespace: str | None) -> tuple[str, ...]:
-        """How it is run in the foreground, saying what it does. It finds `amphora-health-checker`, which lies where Python does."""
-        path = f"PATH={ENVIRONMENT['PATH']}:{Path(sys.executable).parent}"
-        return ("/usr/bin/env", path, str(self.binary), "-n", "-l", "-G", *arguments, *entering(namespace), "-f", str(file))
+        """How it is run in the foreground, saying what it does."""
+        return (*self._start, "-n", "-l", "-G", *arguments, *_entering(namespace), "-f", str(file))
 
 
-def entering(namespace: str | None) -> tuple[str, ...]:
+def _entering(namespace: str | None) -> tuple[str, ...]:
     """The arguments that put this namespace in the place of the one which a configuration names."""
     return () if namespace is None else ("-s", namespace)

@@ -50,7 +50,7 @@ class RunningHaproxy:
         if pid is None or self._pid() != pid:
             raise HaproxyExited("HAProxy did not start", self._words.since(since))
         if not serving:
-            raise DeadlineExceeded(f"HAProxy did not serve within {timeout:g} s and was stopped; it said:\n{self._words.since(since)}")
+            raise DeadlineExceeded(f"HAProxy did not serve within {timeout:g} s; it said:\n{self._words.since(since)}")
 
     def reload(self, timeout: float) -> None:
         """Has it load its configuration again; returns when a new worker serves. The old one goes on with the connections that it has.
