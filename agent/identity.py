@@ -13,6 +13,9 @@ from agent.settings import LiveSettings, Settings
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
 
+#: The settings that say whom a controller will find, and who may come.
+_CONCERNED = ("agent_server_ca", "agent_server_cert", "agent_tls_protocol", "amphora_id")
+
 #: An in-memory handshake takes three messages; more turns than this and it does not end.
 _TURNS = 10
 
@@ -23,7 +26,7 @@ class Identity:
     def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        settings.guards.append(self.check)
+        settings.guards.append(self._guard)
 
     @property
     def amphora_id(self) -> str | None:
@@ -50,6 +53,12 @@ class Identity:
         except OSError as error:
             raise InvalidRequest(f"the agent's certificate {settings.agent_server_cert} cannot be read: {error.strerror}") from error
         self._examine(settings, content)
+
+    def _guard(self, settings: Settings) -> None:
+        """Looks at new settings where they are about this; a certificate that is in use is not to keep others from being changed."""
+        current = self._settings.current
+        if any(getattr(settings, name) != getattr(current, name) for name in _CONCERNED):
+            self.check(settings)
 
     def replace(self, content: bytes) -> None:
         """Puts an uploaded certificate with its key in place, for connections from now on. Those that there are go on.

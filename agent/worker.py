@@ -166,7 +166,7 @@ class Worker(BaseWorker):
         data = self._selector.unregister(connection).data
         try:
             event = connection.shake(self.app.agent.identity.context)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             level = _log.info if self._proven else _log.debug
             level("handshake refused", client=connection.client[0], reason=getattr(error, "reason", None) or str(error))
             del self._strangers[connection]

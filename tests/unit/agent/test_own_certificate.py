@@ -120,6 +120,17 @@ def test_settings_that_name_other_files_are_looked_at(files: Certified, identity
             identity.check(parse(files.text(**spoilt)))
 
 
+def test_other_settings_may_change_whatever_the_certificate_is_like(files: Certified) -> None:
+    settings = LiveSettings(files.conf)
+    Identity(settings)
+    files.server_pem.write_bytes(pem(files.servers.server("another")))
+    settings.replace((files.text() + "[health_manager]\nheartbeat_interval = 3\n").encode())
+    assert settings.current.heartbeat_interval == 3
+    with pytest.raises(InvalidRequest, match="Hostname mismatch"):
+        settings.replace(files.text(agent_tls_protocol="TLSv1.3").encode())
+    assert settings.current.agent_tls_protocol == "TLSv1.2"
+
+
 def test_uploads_at_once_leave_one_of_them_whole(files: Certified, identity: Identity) -> None:
     contents = [pem(files.servers.server(AMPHORA)) for _ in range(8)]
     threads = [threading.Thread(target=identity.replace, args=(content,)) for content in contents]
