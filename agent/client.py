@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Sequence
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -17,24 +16,11 @@ from urllib.parse import quote
 import msgspec
 
 from agent import client_requests
-from agent.answers import Details, Digest, Done, Info, Interface, Listener, Refusal, Version
+from agent.answers import Details, Digest, Done, Info, Interface, Listener, Version
 from agent.client_connection import AgentConnection, Answer, client_context
+from agent.client_refusals import refusal
 from agent.clock import Clock, SystemClock
-from agent.errors import (
-    AgentError,
-    ConflictError,
-    DeadlineExceeded,
-    InterfaceNotReady,
-    InvalidRequest,
-    NotAllowed,
-    NotFoundError,
-    ProgramMissing,
-    RejectedByHaproxy,
-    RejectedByKeepalived,
-    SocketFault,
-    SystemFault,
-    UnexpectedAnswer,
-)
+from agent.errors import InvalidRequest, UnexpectedAnswer
 from agent.identifiers import certificate_name, object_id
 from agent.network.requests import NetworkPlug, Rule, VipPlug
 from agent.settings import Endpoint
@@ -46,35 +32,6 @@ PORT = 9443
 TIMEOUT = 120.0
 
 T = TypeVar("T")
-
-#: What Hydria's agent raised, by the code that its answer bears; what any agent means, by the status.
-_BY_CODE = {
-    kind.code: kind
-    for kind in (
-        ConflictError,
-        DeadlineExceeded,
-        InterfaceNotReady,
-        InvalidRequest,
-        NotFoundError,
-        ProgramMissing,
-        SocketFault,
-        SystemFault,
-    )
-}
-_REJECTIONS = {kind.code: kind for kind in (RejectedByHaproxy, RejectedByKeepalived)}
-_BY_STATUS: dict[int, type[AgentError]] = {
-    400: InvalidRequest,
-    401: NotAllowed,
-    403: NotAllowed,
-    404: NotFoundError,
-    405: InvalidRequest,
-    409: ConflictError,
-    500: SystemFault,
-    503: SystemFault,
-}
-
-#: What both agents say where an interface may still come.
-_NOT_YET = "No suitable network interface found"
 
 
 class AgentClient:
@@ -244,7 +201,7 @@ class AgentClient:
     def _call(self, method: str, path: str, content: bytes | None = None, content_type: str | None = None) -> Answer:
         answer = self._connection.exchange(method, path, content, content_type)
         if not 200 <= answer.status < 300:
-            raise _refusal(f"{self.place}: {method} {path}: {answer.status}", answer)
+            raise refusal(f"{self.place}: {method} {path}: {answer.status}", answer)
         return answer
 
 
@@ -268,18 +225,3 @@ def _decode(answer: Answer, wanted: type[T]) -> T:
         return msgspec.json.decode(answer.content, type=wanted, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnexpectedAnswer(f"the agent's answer cannot be understood: {error}") from error
-
-
-def _refusal(call: str, answer: Answer) -> AgentError:
-    """What the agent refused, as an error to raise."""
-    try:
-        said = msgspec.json.decode(answer.content, type=Refusal, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = Refusal(error=answer.content[:1000].decode(errors="backslashreplace").strip())
-    if said.code in _REJECTIONS:
-        return _REJECTIONS[said.code](f"{call} {said.message}", said.details)
-    kind = _BY_CODE.get(said.code) or _BY_STATUS.get(answer.status, UnexpectedAnswer)
-    if kind is NotFoundError and _NOT_YET in said.details:
-        kind = InterfaceNotReady
-    phrase = HTTPStatus(answer.status).phrase if answer.status in set(HTTPStatus) else ""
-    return kind(f"{call} {str(said) or phrase}".rstrip())
