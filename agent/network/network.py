@@ -16,7 +16,7 @@ from agent.network import namespaces, packet_filter
 from agent.network.announcing import announce
 from agent.network.interfaces import VIP_INTERFACE, Interface, InterfaceFiles
 from agent.network.kernel import Kernel, Link
-from agent.network.reconciling import is_ours, reconcile
+from agent.network.reconciling import begin, is_ours, reconcile
 from agent.network.requests import NetworkPlug, Rule, VipPlug
 from agent.network.status import InterfaceStatus, status_of
 from agent.network.words import Address, Mac
@@ -30,11 +30,13 @@ PCI_RESCAN = Path("/sys/bus/pci/rescan")
 _ARRIVAL = 2.0
 
 #: Settings below /proc/sys/net in the namespace, where they exist. HAProxy listens on a VIP that keepalived has not given to this machine
-#: yet; LVS forwards; removing an address must not take those along that the kernel regards as secondary ones of the same subnet.
+#: yet; LVS forwards; removing an address must not take those along that the kernel regards as secondary ones of the same subnet; HAProxy,
+#: as nobody, has members pinged.
 _SETTINGS = {
     "ipv4/ip_forward": "1",
     "ipv6/conf/all/forwarding": "1",
     "ipv4/ip_nonlocal_bind": "1",
+    "ipv4/ping_group_range": "0 2147483647",
     "ipv6/ip_nonlocal_bind": "1",
     "ipv4/conf/all/promote_secondaries": "1",
     "ipv4/conf/default/promote_secondaries": "1",
@@ -174,17 +176,25 @@ class Network:
                     if kernel.link_with(interface.mac) is None:
                         with _gathered(problems):
                             self._move(kernel, interface)
-                for interface in interfaces:
-                    if kernel.link_with(interface.mac) is not None:
-                        with _gathered(problems):
-                            problems += self._settle(kernel, interface)
+                present = [interface for interface in interfaces if kernel.link_with(interface.mac) is not None]
+                for interface in present:
+                    # Detection of duplicates takes its time on all interfaces at once.
+                    with _gathered(problems):
+                        begin(kernel, interface)
+                for interface in present:
+                    with _gathered(problems):
+                        problems += self._settle(kernel, interface)
             if problems:
                 raise SystemFault("\n".join(dict.fromkeys(problems)))
 
     def announce(self) -> None:
         """Tells the neighbours about all addresses that are ours."""
-        with self._lock, self._inside() as kernel:
-            unheard = [told for interface in self._files.all()[0] for told in self._announce(kernel, interface)]
+        with self._lock:
+            interfaces, _ = self._files.all()
+            if not interfaces:
+                return
+            with self._inside() as kernel:
+                unheard = [told for interface in interfaces for told in self._announce(kernel, interface)]
         if unheard:
             raise SystemFault("; ".join(unheard))
 

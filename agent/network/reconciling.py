@@ -22,14 +22,8 @@ def reconcile(kernel: Kernel, interface: Interface, rules: frozenset[SourceRule]
 
     Raises SystemFault, when everything else is done, with all that is missing: addresses, above all those that another machine has.
     """
-    link = kernel.link_with(interface.mac)
-    if link is None:
-        raise SystemFault(f"{interface.name}: there is no interface with the hardware address {interface.mac} in {kernel.namespace}")
-    if link.name != interface.name:
-        raise SystemFault(f"{interface.name}: the interface with the hardware address {interface.mac} is called {link.name}")
-    _listen_to_routers(kernel, interface)
-    kernel.bring_up(link, interface.mtu)
-    faults = _reconcile_addresses(kernel, link, interface, clock)
+    link, faults = begin(kernel, interface)
+    faults += _await_detection(kernel, link, interface, clock)
     refused = _change(
         set(interface.routes()),
         kernel.routes(link),
@@ -40,6 +34,27 @@ def reconcile(kernel: Kernel, interface: Interface, rules: frozenset[SourceRule]
     if faults:
         raise SystemFault("; ".join(faults + refused))
     return refused
+
+
+def begin(kernel: Kernel, interface: Interface) -> tuple[Link, list[str]]:
+    """Sets an interface up and gives it its addresses, some of which cannot be used before others have been asked about them.
+
+    Returns it with what failed. Raises SystemFault where there is no such interface in the namespace.
+    """
+    link = kernel.link_with(interface.mac)
+    if link is None:
+        raise SystemFault(f"{interface.name}: there is no interface with the hardware address {interface.mac} in {kernel.namespace}")
+    if link.name != interface.name:
+        raise SystemFault(f"{interface.name}: the interface with the hardware address {interface.mac} is called {link.name}")
+    _listen_to_routers(kernel, interface)
+    kernel.bring_up(link, interface.mtu)
+    before = _present(kernel, link)
+    wanted = interface.addresses()
+    # An address whose detection failed stays, unusable, until it is given again.
+    gone = {placed for placed, found in before.items() if placed in interface.former or (placed in wanted and found.duplicate)}
+    faults = _attempt(gone, lambda placed: kernel.remove_address(link, placed))
+    left = _present(kernel, link)
+    return link, faults + _attempt([placed for placed in wanted if placed not in left], lambda placed: kernel.add_address(link, placed))
 
 
 def is_ours(found: Found, interface: Interface) -> bool:
@@ -55,30 +70,23 @@ def _listen_to_routers(kernel: Kernel, interface: Interface) -> None:
             set_sysctl(f"ipv6/conf/{interface.name}/{setting}", value)
 
 
-def _reconcile_addresses(kernel: Kernel, link: Link, interface: Interface, clock: Clock) -> list[str]:
+def _await_detection(kernel: Kernel, link: Link, interface: Interface, clock: Clock) -> list[str]:
+    """Waits until it is known of all addresses whether another machine has them; what is wrong with them."""
     wanted = interface.addresses()
 
-    def present() -> dict[Placed, Found]:
-        return {found.placed: found for found in kernel.addresses(link.index)}
+    def found() -> list[Found]:
+        return [address for placed, address in _present(kernel, link).items() if placed in wanted]
 
-    # An address whose detection failed stays, unusable, until it is given again.
-    gone = {placed for placed, found in present().items() if placed in interface.former or (placed in wanted and found.duplicate)}
-    faults = _attempt(gone, lambda placed: kernel.remove_address(link, placed))
-    before = present()
-    faults += _attempt([placed for placed in wanted if placed not in before], lambda placed: kernel.add_address(link, placed))
-
-    def detected() -> bool:
-        now = present()
-        return not any(now[placed].tentative for placed in wanted if placed in now)
-
-    if not wait_until(detected, _DETECTION, clock):
+    faults = []
+    if not wait_until(lambda: not any(address.tentative for address in found()), _DETECTION, clock):
         faults.append(f"nobody could be asked about some addresses of {link.name} within {_DETECTION:g} s: is it connected?")
-    faults += [
-        f"another machine has {placed.address}, so {link.name} cannot use it"
-        for placed, found in present().items()
-        if placed in wanted and found.duplicate
+    return faults + [
+        f"another machine has {address.placed.address}, so {link.name} cannot use it" for address in found() if address.duplicate
     ]
-    return faults
+
+
+def _present(kernel: Kernel, link: Link) -> dict[Placed, Found]:
+    return {found.placed: found for found in kernel.addresses(link.index)}
 
 
 def _change(wanted: Iterable[T], present: Iterable[T], remove: Callable[[T], None], add: Callable[[T], None]) -> list[str]:
