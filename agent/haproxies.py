@@ -21,12 +21,12 @@ from agent import haproxy_text, program_names
 from agent.certificates import Certificates
 from agent.clock import Clock, SystemClock
 from agent.configuration import Configuration, directory
-from agent.errors import AgentError, DeadlineExceeded, HaproxyExited, NotFoundError, RejectedByHaproxy, SocketFault
+from agent.errors import AgentError, DeadlineExceeded, NotFoundError, RejectedByHaproxy, SocketFault
 from agent.files import remove_file, replace_file, sync
 from agent.identifiers import is_object_id
 from agent.locks import Locks
 from agent.processes import LocalRunner, Runner
-from agent.running_haproxy import RunningHaproxy
+from agent.running_haproxy import OldWorker, RunningHaproxy
 from agent.services.programs import Program, ProgramWords
 from agent.stats_socket import MasterSocket, StatsSocket
 from agent.texts import render
@@ -89,6 +89,7 @@ class Haproxies:
     def upload(self, amphora: str, lb: str, text: bytes) -> None:
         """Takes in a configuration, to be served from the next start or reload on. Raises RejectedByHaproxy, with nothing changed; OSError."""
         with self._locks(lb):
+            self._scripts.install()
             directory(self._paths.loadbalancer(lb))
             peer = peer_name(amphora)
             self._check(lb, peer, text)
@@ -172,6 +173,10 @@ class Haproxies:
         """The socket of its worker, at level `admin`."""
         return StatsSocket(self._paths.admin_socket(lb), timeout=_ANSWER_DEADLINE, clock=self._clock)
 
+    def old_workers(self, lb: str) -> list[OldWorker]:
+        """The workers that reloads have replaced and that still have connections; `hard-stop-after` and `mworker-max-reloads` end them."""
+        return self._running(lb).old_workers()
+
     def _settle(self, lb: str) -> None:
         if not self._is_up(lb) or self._configuration(lb).undecided():
             self._bring_up(lb, reload=True)
@@ -193,13 +198,14 @@ class Haproxies:
         configuration = self._configuration(lb)
         name = program_names.haproxy(lb)
         wanted_before = name in self._services.programs()
-        running = self._services.pid(name) is not None and self._is_up(lb)
+        pid = self._services.pid(name)
+        running = pid is not None and self._is_up(lb)
         taken = configuration.take()
         if running and not (reload or taken or configuration.undecided()):
             return f"haproxy for {lb} runs"
         self._write_additions(lb)
         try:
-            reloaded = running and self._reload(lb)
+            reloaded = running and self._reload(lb, pid)
             if not reloaded:
                 self._start(lb)
         except (AgentError, OSError) as error:
@@ -211,12 +217,14 @@ class Haproxies:
         limits = self._limits(lb)
         return f"haproxy for {lb} {'reloaded' if reloaded else 'started'}" + (f"\n{limits}" if limits else "")
 
-    def _reload(self, lb: str) -> bool:
-        """Whether it is still the same HAProxy: one that ends at a reload is started instead."""
+    def _reload(self, lb: str, pid: int | None) -> bool:
+        """Reloads the one with this process id; False where that has ended meanwhile, so that it is to be started instead."""
         self._save_servers_state(lb)
         try:
             self._running(lb).reload(_SERVE_DEADLINE)
-        except HaproxyExited as error:
+        except AgentError as error:
+            if self._services.pid(program_names.haproxy(lb)) == pid:
+                raise
             _LOG.error("haproxy ended at a reload", loadbalancer=lb, error=str(error))
             return False
         return True

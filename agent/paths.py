@@ -106,6 +106,11 @@ class Paths(msgspec.Struct, frozen=True):
         return self.base / "lvs" / "check" / "udp_check.sh"
 
     @property
+    def probe(self) -> Path:
+        """The program that the scripts call: a copy, for users who cannot see where Hydria is installed."""
+        return self.base / "probe.py"
+
+    @property
     def ping_script(self) -> Path:
         """The `external-check command` of Octavia's PING monitors."""
         return self.base / "ping-wrapper.sh"

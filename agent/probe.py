@@ -122,3 +122,7 @@ def _request(kind: int, identifier: int, payload: bytes, *, checksum: bool) -> b
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return head[:2] + (~total & 0xFFFF).to_bytes(2) + head[4:] + payload
+
+
+if __name__ == "__main__":
+    main()

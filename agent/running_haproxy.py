@@ -5,10 +5,11 @@ The words are for the errors: they tell a person what HAProxy itself says about 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.clock import Clock, wait_until
 from agent.errors import DeadlineExceeded, HaproxyExited, RejectedByHaproxy, SocketFault, SystemFault
+from fastpath import stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
     from agent.stats_socket import MasterSocket, Processes, StatsSocket
 
 
-class RunningHaproxy:
-    """`pid` gives the master's process id, None when it does not run. `stats` is a socket of the worker, at any level."""
+class OldWorker(NamedTuple):
+    """A worker that a reload has replaced and that goes on with the `connections` it has; `uptime` in seconds since it was started."""
 
-    def __init__(self, master: MasterSocket, stats: StatsSocket, pid: Callable[[], int | None], words: Words, clock: Clock) -> None:
-        self.stats = stats
+    pid: int
+    uptime: int
+    connections: int
+
+
+class RunningHaproxy:
+    """`pid` gives the master's process id, None when it does not run. `worker` is a stats socket, at any level."""
+
+    def __init__(self, master: MasterSocket, worker: StatsSocket, pid: Callable[[], int | None], words: Words, clock: Clock) -> None:
+        self._worker = worker
         self._master = master
         self._pid = pid
         self._words = words
@@ -39,6 +48,18 @@ class RunningHaproxy:
     def serves(self) -> bool:
         """Whether it runs, and its current worker answers."""
         return self._answers(self.processes())
+
+    def old_workers(self) -> list[OldWorker]:
+        """Those that still have something to do."""
+        state = self.processes()
+        found = []
+        for pid in state.old_workers if state else ():
+            try:
+                said = stats.info(self._master.ask_bytes(f"@!{pid} show info")).texts
+                found.append(OldWorker(pid, int(said["Uptime_sec"]), int(said["CurrConns"])))
+            except (SocketFault, ValueError, KeyError):
+                continue  # it has just ended
+        return found
 
     def await_worker(self, since: str, timeout: float) -> None:
         """Returns when a worker serves; `since` is where its words ended before it was started.
@@ -86,6 +107,6 @@ class RunningHaproxy:
         if state is None or not state.workers:
             return False
         try:
-            return self.stats.show_info().get("Pid") == str(state.workers[-1])
+            return self._worker.show_info().get("Pid") == str(state.workers[-1])
         except SocketFault:
             return False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent.errors import SystemFault
 from agent.files import remove_file, replace_file
 from agent.processes import LocalRunner, Runner
+from agent.services.records import Identity, identify
 from agent.texts import Text, render, systemd, systemd_line
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class SystemdServices:
     def __init__(self, units: Path, runner: Runner | None = None) -> None:
         self._units = units
         self._runner = runner or LocalRunner()
+        # Whoever waits for a program asks many times a second; systemd is asked again when the process is no longer there.
+        self._seen: dict[str, Identity] = {}
 
     def start(self, program: Program, /) -> None:
         """See `Services.start`. One that runs in another way than it shall now is restarted."""
@@ -55,7 +58,14 @@ class SystemdServices:
 
     def pid(self, name: str, /) -> int | None:
         """See `Services.pid`."""
-        return self._number(name, "MainPID") or None
+        seen = self._seen.get(name)
+        if seen is None or not seen.alive():
+            pid = self._number(name, "MainPID")
+            seen = identify(pid) if pid else None
+            if seen is None:
+                return None
+            self._seen[name] = seen
+        return seen.pid
 
     def restarts(self, name: str, /) -> int:
         """See `Services.restarts`."""

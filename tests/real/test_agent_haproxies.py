@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -301,22 +301,84 @@ def test_the_state_of_servers_outlives_a_reload(serving: Programs) -> None:
 def test_connections_outlive_reloads_and_end_with_a_stop(serving: Programs) -> None:
     with serving.namespace.entered():
         connection = socket.create_connection(("127.0.0.1", 8080), timeout=10)
-    with connection, connection.makefile("rb") as reader:
+    with connection:
+        # Half a request: an idle connection would be closed by a worker that is replaced.
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        first = worker(serving)
+        eventually(lambda: serving.haproxies.stats(LB).show_info()["CurrConns"] == "1", "the connection")
+        for _ in range(3):
+            serving.haproxies.reload(LB)
+        [old] = eventually(lambda: len(found := serving.haproxies.old_workers(LB)) == 1 and found, "the idle workers' end")  # type: ignore[misc]
+        assert (old.pid, old.connections) == (first, 1)
+        connection.sendall(b"Host: x\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"GET /")
+        serving.haproxies.stop(LB)
+        assert refused(serving)
+        while connection.recv(4096):
+            pass
+    assert serving.haproxies.old_workers(LB) == []
 
-        def ask() -> bytes:
-            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            while reader.readline().strip():
-                pass
-            return reader.read(5)
 
-        assert ask() == b"first"
-        serving.haproxies.upload(AMPHORA, LB, configuration(serving, "other"))
-        serving.haproxies.reload(LB)
-        # An idle connection is closed by the old worker; one with a request under way is not.
-        running = serving.haproxies._running(LB).processes()
-        assert running is not None
-    serving.haproxies.stop(LB)
-    assert refused(serving)
+def test_old_workers_are_limited(programs: Programs) -> None:
+    programs.haproxies.upload(AMPHORA, LB, configuration(programs, of_global="mworker-max-reloads 2\n    hard-stop-after 1h"))
+    programs.haproxies.start(LB)
+    with ExitStack() as stack:
+        for _ in range(5):
+            with programs.namespace.entered():
+                connection = stack.enter_context(socket.create_connection(("127.0.0.1", 8080), timeout=10))
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+            eventually(lambda: programs.haproxies.stats(LB).show_info()["CurrConns"] == "1", "the connection")
+            programs.haproxies.reload(LB)
+        eventually(lambda: 0 < len(programs.haproxies.old_workers(LB)) <= 3, "the end of those that have seen too many reloads")
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_one_that_does_not_survive_a_reload_comes_back(serving: Programs, fine: bool) -> None:
+    """With the new configuration where that can serve, else with the one that did."""
+    master = pid(serving)
+    undecided = serving.haproxies._configuration(LB).undecided
+
+    def kill() -> None:
+        eventually(undecided, "the reload")
+        os.kill(master, signal.SIGKILL)
+
+    with serving.namespace.entered():
+        taken = socket.create_server(("127.0.0.1", 8081))
+    killer = threading.Thread(target=kill)
+    with taken:
+        serving.haproxies.upload(AMPHORA, LB, configuration(serving, "second", 8080 if fine else 8081))
+        killer.start()
+        if fine:
+            serving.haproxies.reload(LB)
+        else:
+            with pytest.raises(RejectedByHaproxy, match="Address already in use"):
+                serving.haproxies.reload(LB)
+    killer.join()
+    assert pid(serving) != master
+    assert answer(serving) == ("second" if fine else "first")
+    assert serving.haproxies.status(LB) == "ACTIVE"
+    assert not undecided()
+
+
+def test_members_are_pinged(programs: Programs) -> None:
+    """As Octavia's PING monitors have it: HAProxy calls our script, as nobody."""
+    programs.scripts.install()
+    programs.namespace.sysctl("ipv4/ping_group_range", "0 2147483647")
+    text = configuration(programs, of_global="external-check\n    insecure-fork-wanted").replace(
+        b"    server member 127.0.0.1:1 weight 1\n",
+        b"    timeout check 2s\n    option external-check\n    external-check command " + str(programs.paths.ping_script).encode() + b"\n"
+        b"    server up 127.0.0.1:1 weight 1 check inter 1s fall 1 rise 1\n"
+        b"    server down 203.0.113.1:1 weight 1 check inter 1s fall 1 rise 1\n",
+    )
+    programs.haproxies.upload(AMPHORA, LB, text)
+    programs.haproxies.start(LB)
+
+    def statuses() -> dict[str, tuple[str, str]]:
+        rows = programs.haproxies.stats(LB).show_stat()
+        return {row["svname"]: (row["status"], row["check_status"]) for row in rows if row["svname"] in ("up", "down")}
+
+    eventually(lambda: statuses() == {"up": ("UP", "PROCOK"), "down": ("DOWN", "PROCERR")}, "the members' status")
 
 
 def test_too_few_files_do_not_stop_it_and_are_told(programs: Programs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -347,3 +348,19 @@ def test_a_disabled_lvs_listener_runs_and_is_offline(programs: Programs) -> None
     programs.lvs.delete(LISTENER)
     assert not programs.lvs.running(LISTENER)
     assert programs.services.programs() == ()
+
+
+def test_the_udp_check(programs: Programs) -> None:
+    programs.scripts.install()
+
+    def up() -> bool:
+        with programs.namespace.entered():
+            return (
+                subprocess.run([programs.paths.udp_check_script, ADDRESSES[0], "53"], stderr=subprocess.DEVNULL, check=False).returncode
+                == 0
+            )
+
+    assert not up()
+    with programs.namespace.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((ADDRESSES[0], 53))
+        assert up()

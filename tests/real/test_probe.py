@@ -54,3 +54,31 @@ def test_a_port_without_an_association_is_down(namespace: str) -> None:
     finished = check(namespace, "sctp", "127.0.0.1", "9", "1")
     assert finished.returncode == 1
     assert finished.stderr.startswith("hydria-probe: ")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_udp_port_is_up_unless_it_is_said_to_be_closed(namespace: str, address: str) -> None:
+    assert check(namespace, "udp", address, "9", "0.5").returncode == 1
+    code = (
+        "import socket, sys; address = sys.argv[1]\n"
+        "with socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET, socket.SOCK_DGRAM) as server:\n"
+        "    server.bind((address, 9)); print(flush=True); input()\n"
+    )
+    command = ["ip", "netns", "exec", namespace, sys.executable, "-c", code, address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        finished = check(namespace, "udp", address, "9", "0.5")
+        assert (finished.returncode, finished.stderr) == (0, "")
+        server.communicate(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["sctp", "-t", "1", "127.0.0.1", "9"], "hydria-probe: "), (["udp", "x"], "usage: amphora-health-checker")]
+)
+def test_by_the_name_that_octavia_s_configurations_have_for_it(words: list[str], said: str) -> None:
+    """Kernels without SCTP have no association either."""
+    command = [sys.executable, "-c", "from agent.probe import health_checker; health_checker()", *words]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Recorder:
         self.asked.append(" ".join(arguments))
         return next((answer for start, answer in self._answers.items() if self.asked[-1].startswith(start)), Finished(0, ""))
 
-    def start(self, arguments: Sequence[str], /, *, output: Path) -> None:  # type: ignore[override]
+    def start(self, arguments: Sequence[str], /, *, output: Path) -> None:
         raise AssertionError((arguments, output))
 
 
@@ -115,7 +116,7 @@ def test_what_systemd_knows(tmp_path: Path) -> None:
     services, _ = made(
         tmp_path,
         {
-            "systemctl show --property MainPID --value plain": Finished(0, "17\n"),
+            "systemctl show --property MainPID --value plain": Finished(0, f"{os.getpid()}\n"),
             "systemctl show --property NRestarts --value plain": Finished(0, "3\n"),
             "systemctl show": Finished(0, "0\n"),
             "journalctl -u plain.service -n 1": Finished(0, "something\n-- cursor: s=1;i=2\n"),
@@ -123,10 +124,27 @@ def test_what_systemd_knows(tmp_path: Path) -> None:
             "journalctl --quiet -u plain.service -n 200 -o cat": Finished(0, "ever\n"),
         },
     )
-    assert (services.pid("plain"), services.restarts("plain"), services.pid("other"), services.restarts("other")) == (17, 3, None, 0)
+    assert (services.pid("plain"), services.restarts("plain"), services.pid("other"), services.restarts("other")) == (
+        os.getpid(),
+        3,
+        None,
+        0,
+    )
     assert services.position("plain") == "s=1;i=2"
     assert services.words("plain", services.position("plain")) == "since\n"
     assert services.words("plain") == "ever\n"
+
+
+def test_systemd_is_not_asked_again_as_long_as_the_process_is_there(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        services, runner = made(tmp_path, {"systemctl show --property MainPID": Finished(0, f"{process.pid}\n")})
+        assert [services.pid("plain"), services.pid("plain")] == [process.pid] * 2
+        assert len(runner.asked) == 1
+        process.kill()
+        process.wait()
+        services.pid("plain")
+        assert len(runner.asked) == 2
+        services.stop("plain")
 
 
 def test_what_systemd_refuses_is_told(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_no_file_holds_control_characters(text: str) -> None:
 
 
 def test_a_template_refuses_what_is_no_finished_text() -> None:
-    assert b"exec /bin/x" in render("scripts/ping.sh.j2", probe=Text("/bin/x"))
+    text = render("scripts/vrrp_check.sh.j2", programs=[(Text("haproxy"), shell("/run/a b.pid"))])
+    assert b"check haproxy '/run/a b.pid'\n" in text
     with pytest.raises(SystemFault, match="no finished text"):
-        render("scripts/ping.sh.j2", probe="/bin/x")
+        render("scripts/vrrp_check.sh.j2", programs=[("haproxy", "/run/x.pid")])
