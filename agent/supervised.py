@@ -1,7 +1,7 @@
 """`SupervisedHaproxy`: a HAProxy that is our child, for hosts, namespaces and tests without an init system.
 
 `haproxy -W -db`: a master in the foreground, which starts a worker, replaces it at a reload while the old one serves its connections to
-their end, and exits when the worker does (management guide 3 and 4).
+their end, and exits when the worker does (management guide 3 and 4). While it runs, metrics for its PROMETHEUS listeners are translated here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from agent.clock import Clock, SystemClock, wait_until
 from agent.errors import SystemFault
 from agent.haproxy import Haproxy, loading
 from agent.log_file import LogFile
+from agent.metrics.exporters import Exporters
+from agent.metrics.places import places
 from agent.processes import Child, LocalRunner, Runner
 from agent.running_haproxy import RunningHaproxy
 from agent.stats_socket import MasterSocket, StatsSocket
+from compiler.bundle import HAPROXY_CFG
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +54,8 @@ class SupervisedHaproxy:
         self._runner = runner or LocalRunner()
         self._clock = clock or SystemClock()
         self._child: Child | None = None
+        self._directory = directory
+        self._exporters = Exporters(clock=self._clock)
         self._words = LogFile(self.log)
         self._running = RunningHaproxy(master, self.stats, self._pid, self._words, self._clock)
 
@@ -68,6 +73,7 @@ class SupervisedHaproxy:
         self._child = self._runner.start(self._arguments, output=self.log)
         try:
             self._running.await_worker(since, timeout)
+            self._export()
         except BaseException:
             self.stop(grace=0)
             raise
@@ -79,12 +85,14 @@ class SupervisedHaproxy:
         HaproxyExited when the master exited, DeadlineExceeded after `timeout` s.
         """
         self._running.reload(timeout)
+        self._export()
 
     def stop(self, grace: float) -> None:
         """Stops HAProxy: no new connections, `grace` seconds for the present ones, then their end. Nothing of it runs afterwards."""
         child, self._child = self._child, None
         if child is None:
             return
+        self._exporters.close()
         try:
             for number, seconds in ((signal.SIGUSR1, grace), (signal.SIGTERM, _TERMINATION)):
                 if seconds > 0 and child.exit_code() is None:
@@ -100,6 +108,11 @@ class SupervisedHaproxy:
     def words(self) -> str:
         """The last that HAProxy wrote."""
         return self._words.since("")
+
+    def _export(self) -> None:
+        """Has metrics be where the configuration wants them."""
+        wanted = places((self._directory / HAPROXY_CFG).read_bytes())
+        self._exporters.follow([wanted] if wanted else [])
 
     def _pid(self) -> int | None:
         return self._child.pid if self._child is not None and self.alive() else None

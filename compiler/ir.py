@@ -82,7 +82,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frontend(msgspec.Struct, frozen=True, kw_only=True):
-    """A listener. Timeouts in ms. `exporter`: serves HAProxy's own metrics. `requests` are the rules in order, as (kind, rule) with kind deny, location or prefix."""
+    """A listener. Timeouts in ms. `exporter`: serves metrics, and nothing else. `requests` are the rules in order, as (kind, rule) with kind deny, location or prefix."""
 
     node: Listener
     name: Word
@@ -183,10 +183,19 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True):
     servers: Servers
 
 
+class Exporter(msgspec.Struct, frozen=True, kw_only=True):
+    """HAProxy's metrics, at the socket `metrics`; the agent asks for them there, and answers with Octavia's names for them at `translator`."""
+
+    node: Listener
+    metrics: Word
+    translator: Word
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """One HAProxy."""
 
     process: Global
     peers: Peers | None
+    exporter: Exporter | None
     frontends: tuple[Frontend, ...]
     backends: tuple[Backend, ...]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from compiler import ir, ir_keepalived, quoting
 from compiler.certificates import Material
-from compiler.graph import LoadBalancer
+from compiler.graph import Listener, LoadBalancer
 from compiler.identity import transport
 from compiler.index import Index
 from compiler.lower.backends import lower_backend
@@ -59,6 +59,7 @@ def lower(index: Index, target: Target, material: Material, previous: Mapping[st
         config=ir.Config(
             process=_global(graph, target, peers, forks=any(backend.check and backend.check.command for backend in backends)),
             peers=peers,
+            exporter=_exporter(graph, listeners, target),
             frontends=frontends,
             backends=backends,
         ),
@@ -87,6 +88,15 @@ def _global(graph: LoadBalancer, target: Target, peers: ir.Peers | None, *, fork
         local_peer=peers.local_peer if peers else None,
         forks=forks,
     )
+
+
+def _exporter(graph: LoadBalancer, listeners: Sequence[Listener], target: Target) -> ir.Exporter | None:
+    """Where the listeners that serve metrics have them from."""
+    for listener in listeners:
+        if listener.protocol == "PROMETHEUS":
+            place = f"unix@{target.run_directory}/{graph.id}"
+            return ir.Exporter(node=listener, metrics=quoting.word(f"{place}.raw"), translator=quoting.word(f"{place}.prom"))
+    return None
 
 
 def _peers(graph: LoadBalancer, target: Target, name: quoting.Word) -> ir.Peers:

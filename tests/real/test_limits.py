@@ -228,8 +228,8 @@ class TestPrometheus:
         lines = answer.body.decode().splitlines()
         mine = serving.backend_name("web", "web")
         name = next(member.id for part in serving.graph.pools if part.name == "web" for member in part.members)
-        assert any(line.startswith(f'haproxy_server_bytes_in_total{{proxy="{mine}",server="{name}"}} ') for line in lines)
-        assert any(line.startswith(f'haproxy_frontend_http_requests_total{{proxy="{mine.partition(":")[2]}"}} ') for line in lines)
+        assert any(line.startswith(f'octavia_member_bytes_in_total{{pool="{mine}",member="{name}"}} ') for line in lines)
+        assert any(line.startswith(f'octavia_listener_http_requests_total{{listener="{mine.partition(":")[2]}"}} ') for line in lines)
 
     @pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics2", "/stats", "/;csv"])
     def test_nothing_else_is(self, serving: Serving, path: str) -> None:
@@ -237,8 +237,8 @@ class TestPrometheus:
 
     def test_a_scrape_may_ask_for_a_part(self, serving: Serving) -> None:
         lines = serving.fetch("metrics", "/metrics?scope=global").body.decode().splitlines()
-        assert any(line.startswith("haproxy_process_uptime_seconds ") for line in lines)
-        assert not any(line.startswith("haproxy_server_") for line in lines)
+        assert any(line.startswith("octavia_loadbalancer_current_connections ") for line in lines)
+        assert not any(line.startswith("octavia_member_") for line in lines)
 
     def test_only_who_is_allowed_may(self, serving: Serving) -> None:
         assert serving.fetch("some metrics", "/metrics", source="127.0.0.8").status == 200
