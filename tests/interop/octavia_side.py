@@ -17,6 +17,7 @@ from octavia.amphorae.drivers.haproxy.rest_api_driver import HaproxyAmphoraLoadB
 from octavia.common import data_models
 from octavia.network import data_models as network_models
 from oslo_config import cfg
+from oslo_log import log
 
 
 class Described:
@@ -229,6 +230,7 @@ def main() -> None:
     # Whatever else is printed here must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    log.register_options(cfg.CONF)
     cfg.CONF([], project="octavia", default_config_files=[])
     octavia = Octavia()
     for line in sys.stdin:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from octavia_models import Amphora, described
-from support.agents import PORT, AgentMachine, Cloud, Trust
+from support.agents import BASE, ETC, PORT, AgentMachine, Cloud, Trust
 from support.namespaces import Namespace
 
 import compiler
@@ -87,13 +87,13 @@ class Site:
                 "connection_retry_interval": 1,
                 "rest_request_conn_timeout": 5,
                 "rest_request_read_timeout": 30,
-                "base_path": "/var/lib/octavia",
-                "base_cert_dir": "/var/lib/octavia/certs",
+                "base_path": BASE,
+                "base_cert_dir": f"{BASE}/certs",
             },
             amphora_agent={
-                "agent_server_ca": str(self.machine.authority),
-                "agent_server_cert": str(self.machine.certificate),
-                "agent_server_network_dir": str(self.machine.etc / "interfaces"),
+                "agent_server_ca": f"{ETC}/client_ca.pem",
+                "agent_server_cert": f"{ETC}/server.pem",
+                "agent_server_network_dir": f"{ETC}/interfaces",
             },
             health_manager={
                 "controller_ip_port_list": [f"{_CONTROLLER}:5555"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,17 +206,20 @@ def test_a_reload_of_what_is_stopped_starts_it(site: Site, backend: HttpBackend)
 
 
 def test_a_port_that_is_taken_is_told_and_costs_nothing(site: Site, backend: HttpBackend) -> None:
-    first, second = str(uuid.uuid4()), str(uuid.uuid4())
-    site.client_call("upload_config", first, haproxy_cfg(first, backend))
-    site.client_call("start_listener", first)
-    site.client_call("upload_config", second, haproxy_cfg(second, backend))
-    with pytest.raises(OctaviaError) as caught:
-        site.client_call("start_listener", second)
-    assert caught.value.type in ("InternalServerError", "InvalidRequest")
-    with site.client.entered():
-        assert fetch((VIP, 80)).name == "one"
-    site.client_call("delete_listener", second)
-    site.client_call("delete_listener", first)
+    lb = str(uuid.uuid4())
+    site.client_call("upload_config", lb, haproxy_cfg(lb, backend))
+    site.client_call("start_listener", lb)
+    with site.machine.traffic.entered():
+        somebody = socket.create_server((VIP, 81))
+    with somebody:
+        taken = haproxy_cfg(lb, backend) + f"\nfrontend {uuid.uuid4()}\n    bind {VIP}:81\n    mode http\n    default_backend pool\n"
+        site.client_call("upload_config", lb, taken)
+        with pytest.raises(OctaviaError, match=r"Address already in use|cannot bind") as caught:
+            site.client_call("reload_listener", lb)
+        assert caught.value.type in ("InternalServerError", "InvalidRequest")
+        with site.client.entered():
+            assert fetch((VIP, 80)).name == "one"
+    site.client_call("delete_listener", lb)
 
 
 def test_an_lvs_listener_is_uploaded_read_and_deleted(site: Site) -> None:
@@ -354,9 +358,9 @@ def test_a_controller_of_another_installation_is_not_served(site: Site) -> None:
 
 
 def test_ids_that_are_none_are_refused(site: Site, backend: HttpBackend) -> None:
-    for lb in ("x", "..%2F..%2Fetc"):
-        refused(site, "InvalidRequest", "upload_config", lb, haproxy_cfg(lb, backend))
-        refused(site, "InvalidRequest", "start_listener", lb)
+    for lb, kind in (("x", "InvalidRequest"), ("..%2F..%2Fetc", "NotFound")):
+        refused(site, kind, "upload_config", lb, haproxy_cfg(lb, backend))
+        refused(site, kind, "start_listener", lb)
 
 
 def test_graphs_of_the_api_come_to_life(site: Site, backend: HttpBackend) -> None:

@@ -116,7 +116,7 @@ class Everything(NamedTuple):
 def everything(controller: Controller, directory: Path) -> Iterator[Everything]:
     with Site(controller, directory / "driver-site") as site:
         members = Authority("Members")
-        tls = members.server("www.example.org", MEMBERS[0]).server_context(client_ca=members)
+        tls = members.server("www.example.org", "shop.example.org").server_context(client_ca=members)
         tls.verify_mode = ssl.CERT_OPTIONAL
         found = Everything(
             site,

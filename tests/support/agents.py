@@ -29,17 +29,24 @@ PORT = 9443
 
 #: Where Octavia has an amphora keep its files; its templates know it.
 BASE = "/var/lib/octavia"
+#: What is /etc/octavia elsewhere.
+ETC = "/var/lib/octavia-etc"
 
-# The machine has a /var/lib of its own, so that all machines can have the same places, as real ones do. Other mounts, those that name network
-# namespaces above all, are everybody's.
+# The machine has a /var/lib of its own, so that all machines can have the same places, as real ones do; and as much memory as real ones, of
+# which Octavia gives a share to HAProxy. Other mounts, those that name network namespaces above all, are everybody's.
 _SCRIPT = f"""\
+mount --make-private /proc
+mount --bind "$0/meminfo" /proc/meminfo
 mount --make-private "$(findmnt -n -o TARGET --target /var/lib)"
 mount -t tmpfs -o mode=755 none /var/lib
-mkdir {BASE}
-mount --bind "$0" {BASE}
+mkdir {BASE} {ETC}
+mount --bind "$0/lib" {BASE}
+mount --bind "$0/etc" {ETC}
 exec "$@"
 """
-_OWN_BASE = ("unshare", "--mount", "--propagation", "unchanged", "--", "sh", "-ec", _SCRIPT)
+_AS_ON_A_MACHINE = ("unshare", "--mount", "--propagation", "unchanged", "--", "sh", "-ec", _SCRIPT)
+
+_MEMORY = {"MemTotal": 1_000_000, "MemFree": 200_000, "Buffers": 20_000, "Cached": 300_000, "SwapCached": 0, "Shmem": 1_000, "Slab": 40_000}
 
 #: Seconds. Python has to start, prove its TLS and look at what is there.
 _STARTING = 30.0
@@ -83,7 +90,8 @@ class Traffic(Namespace):
 
 
 class AgentMachine:
-    """A machine whose agent is to listen at `address`. What it keeps is below `directory`, whose name should be short; `base` there is its BASE.
+    """A machine whose agent is to listen at `address`. What it keeps is below `directory`, whose name should be short; `base` and `etc` there
+    are its BASE and ETC.
 
     A context manager: leaving it ends all that runs on the machine.
     """
@@ -96,6 +104,7 @@ class AgentMachine:
         self.base, self.etc, self.run, self.state = (directory / name for name in ("lib", "etc", "run", "state"))
         for made in (self.base / "certs", self.etc, self.run, self.state):
             made.mkdir(parents=True)
+        (directory / "meminfo").write_text("".join(f"{name}: {kilobytes} kB\n" for name, kilobytes in _MEMORY.items()))
         self.configuration = self.etc / "amphora-agent.conf"
         self.certificate = self.etc / "server.pem"
         self.authority = self.etc / "client_ca.pem"
@@ -139,9 +148,9 @@ heartbeat_interval = {interval}
 heartbeat_key = {key}
 
 [amphora_agent]
-agent_server_ca = {self.authority}
-agent_server_cert = {self.certificate}
-agent_server_network_dir = {self.etc}/interfaces
+agent_server_ca = {ETC}/client_ca.pem
+agent_server_cert = {ETC}/server.pem
+agent_server_network_dir = {ETC}/interfaces
 agent_request_read_timeout = 180
 amphora_id = {self.id}
 amphora_udp_driver = keepalived_lvs
@@ -158,14 +167,14 @@ loadbalancer_topology = {topology}
     def command(self, verb: str, *arguments: str) -> list[str]:
         """`hydria-agent VERB` with this machine's places."""
         return [
-            *(*_OWN_BASE, str(self.base)),
-            *(sys.executable, "-m", "agent.main", verb),
+            *(*_AS_ON_A_MACHINE, str(self.directory)),
+            str(Path(sys.executable).with_name("hydria-agent")),
             *("--octavia-conf", str(self.configuration)),
             *("--namespace", self.traffic.name),
             *("--run-dir", str(self.run)),
             *("--state-dir", str(self.state)),
             *("--services", "supervised"),
-            *arguments,
+            *(verb, *arguments),
         ]
 
     def start(self) -> None:
@@ -174,7 +183,7 @@ loadbalancer_topology = {topology}
             self._agent = subprocess.Popen(
                 self.command("serve"), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
-        eventually(self.answers, "the agent", _STARTING)
+        eventually(self.answers, f"an answer of the agent that logs to {self.log}", _STARTING)
 
     def answers(self) -> bool:
         """Whether the agent answers; an AssertionError where it has ended."""
