@@ -93,6 +93,8 @@ class Network:
                     raise ConflictError(f"the interface with the hardware address {plan.mac_address} is in the namespace, as {there.name}")
                 taken = kernel.link(VIP_INTERFACE)
                 if taken is not None:
+                    # The one that is to go may still be there while the one that is to come is not.
+                    self._arrived(plan.mac_address)
                     raise SystemFault(f"there is another {VIP_INTERFACE} in the namespace already, with the hardware address {taken.mac}")
                 interface = Interface(
                     name=VIP_INTERFACE,
