@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent.errors import SocketFault
 from agent.heartbeat.counters import Counts, Ledger
-from agent.heartbeat.held_worker import HeldWorker
+from agent.heartbeat.held_worker import HeldWorker, OldWorker
 from agent.heartbeat.message import ListenerState, PoolState
 from agent.stats_socket import MasterSocket, StatsSocket
 from fastpath import stats
@@ -22,8 +23,6 @@ _INTERNAL = "prometheus"
 
 #: The worker says who it is and what it sees over one connection, so the counters are surely its own.
 _LOOK = "show info;show stat -1 7 -1"
-
-_COUNTERS = "show stat -1 1 -1"
 
 
 class NotRunning(SocketFault):
@@ -53,8 +52,7 @@ class HaproxyLook:
         self._ledger = ledger
         self._clock = clock
         self._proc = proc
-        self._held: dict[str, HeldWorker] = {}
-        self._strangers: dict[str, int] = {}  # old workers from before our time: nobody holds them
+        self._held: dict[str, HeldWorker | OldWorker] = {}
         self._old: dict[str, dict[str, int]] = {}  # old worker → frontend → connections
         self._ended: list[str] = []
 
@@ -91,8 +89,6 @@ class HaproxyLook:
             except SocketFault:
                 # It has been killed, or stopped the hard way.
                 self._drop(key)
-        for key, pid in list(self._strangers.items()):
-            self._ask_stranger(key, pid)
         if not serving:
             self._hold()
         return bool(self._ended)
@@ -137,7 +133,7 @@ class HaproxyLook:
         self._ledger.finish(key)
 
     def _hold(self) -> None:
-        """Holds the worker that serves now, and looks for others that are there besides."""
+        """Holds the worker that serves now, and looks for old ones."""
         for path in self._sockets.worker:
             try:
                 worker = HeldWorker(path, self._clock)
@@ -148,27 +144,22 @@ class HaproxyLook:
                 worker.close()
                 return
             self._held[key] = worker
-            self._find_strangers()
+            self._hold_others()
             return
 
-    def _find_strangers(self) -> None:
+    def _hold_others(self) -> None:
+        """Old workers that are there already: nobody has held them so far."""
         try:
             present = {self._key(pid): pid for pid in MasterSocket(self._sockets.master, clock=self._clock).processes().old_workers}
         except SocketFault:
             return  # this HAProxy has no master
-        self._strangers = {key: pid for key, pid in present.items() if key not in self._held}
         for key in self._ledger.seen.keys() - present.keys() - self._held.keys():
             if key.startswith(f"{self._lb}/"):
                 self._ledger.finish(key)
-
-    def _ask_stranger(self, key: str, pid: int) -> None:
-        try:
-            answer = MasterSocket(self._sockets.master, clock=self._clock).ask_bytes(f"@!{pid} {_COUNTERS}")
-            self._see_old(key, stats.heartbeat(answer).frontends)
-        except (SocketFault, ValueError):
-            # It has gone: the master answers that it knows no such worker.
-            del self._strangers[key]
-            self._ledger.finish(key)
+        for key in present.keys() - self._held.keys():
+            with suppress(SocketFault):  # it has gone
+                self._held[key] = OldWorker(self._sockets.master, present[key], self._clock)
+                self._see_old(key, self._held[key].frontends())
 
     def _key(self, pid: int) -> str:
         """A worker's name that no other one ever has: process ids come again, with another start."""

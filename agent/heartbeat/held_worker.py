@@ -1,7 +1,10 @@
-"""`HeldWorker`: a connection to one worker of HAProxy that lasts as long as the worker does, and makes it last until we have seen its end.
+"""A connection to one worker of HAProxy that lasts as long as the worker does, and makes it last until we have seen its end.
 
-The connection is in HAProxy's interactive mode (management guide 9.3, "prompt"), where an answer ends with a prompt on a line of its own. Only what
-nobody outside has a say in is asked here: what servers answered to a check could look like a prompt.
+`HeldWorker` is one to the worker that serves. It is in HAProxy's interactive mode (management guide 9.3, "prompt"), where an answer ends with a prompt
+on a line of its own. Only what nobody outside has a say in is asked there: what servers answered to a check could look like a prompt.
+
+`OldWorker` is a worker that had been replaced when we came. Nobody can connect to it any more; the master passes single commands on, which do
+not keep it. What the last of its connections have moved may be lost.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent.errors import SocketFault
+from agent.stats_socket import MasterSocket
 from fastpath import stats
 from fastpath.stats import Frontend
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock
 
+_COUNTERS = "show stat -1 1 -1"
 _PROMPT = b"\n> "
 _CHUNK = 64 * 1024
 _LIMIT = 16 * 1024 * 1024
@@ -73,7 +78,7 @@ class HeldWorker:
     def frontends(self) -> list[Frontend]:
         """Its counters."""
         try:
-            return stats.heartbeat(self._ask("show stat -1 1 -1")).frontends
+            return stats.heartbeat(self._ask(_COUNTERS)).frontends
         except ValueError as error:
             raise SocketFault(f"{self._path}: `show stat` answers what cannot be read: {error}") from error
 
@@ -94,3 +99,26 @@ class HeldWorker:
         except OSError as error:
             raise SocketFault(f"{self._path}: {command!r} cannot be asked: {error.strerror or error}") from error
         return bytes(answer[: -len(_PROMPT) + 1])
+
+
+class OldWorker:
+    """As `HeldWorker`, through the master whose socket is at `path`, and not held. Raises SocketFault where it has gone."""
+
+    def __init__(self, path: Path, pid: int, clock: Clock) -> None:
+        self.pid = pid
+        self._master = MasterSocket(path, timeout=_TIMEOUT, clock=clock)
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def life(self) -> Life:
+        """It is stopping, and goes by itself."""
+        return Life(self.pid, stopping=True, idle=False)
+
+    def frontends(self) -> list[Frontend]:
+        """Its counters."""
+        try:
+            return stats.heartbeat(self._master.ask_bytes(f"@!{self.pid} {_COUNTERS}")).frontends
+        except ValueError as error:
+            # The master says in words that it knows no such worker.
+            raise SocketFault(f"the old worker {self.pid} has gone") from error

@@ -200,7 +200,8 @@ class Teller:
             room = self._room(int(size * 0.98), listeners, len(plan.always), always)
             chosen = fresh[begun : begun + room]
             if len(chosen) == news:
-                turns = chain(self._again, told)
+                # What changed last is what matters most.
+                turns = chain(reversed(self._again), told)
                 wanted = dict.fromkeys(chain(chosen, islice(turns, 2 * room)))
                 chosen = list(islice(wanted, room))
             part = self._fitting(listeners, plan, chosen, seal, number)
