@@ -16,6 +16,7 @@ from agent.collaborators import Agent
 from agent.errors import AgentError
 from agent.haproxies import Haproxies
 from agent.haproxy import Haproxy
+from agent.heartbeat.heart import Heart
 from agent.identity import Identity
 from agent.keepalived import Keepalived
 from agent.keepaliveds import Lvs, Vrrp
@@ -71,6 +72,13 @@ class Assembly:
         self._haproxies = Haproxies(paths, self._services, haproxy, scripts, namespace=namespace, runner=runner, clock=clock)
         self._vrrp = Vrrp(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
         self._lvs = Lvs(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
+        self.heart = Heart(
+            self.settings,
+            paths,
+            lambda: list(self._haproxies.loadbalancers()),
+            lambda: paths.vrrp_conf.exists() and not self._vrrp.running(),
+            clock,
+        )
         self.agent = Agent(
             settings=self.settings,
             machine=Machine(runner, settings.haproxy_cmd),
@@ -90,6 +98,7 @@ class Assembly:
         self.network.prepare()
         self._services.restore()
         threading.Thread(target=self._settle, name="restore", daemon=True).start()
+        self.heart.start()
         return self.agent
 
     def restore(self) -> list[str]:
