@@ -33,6 +33,8 @@ from agent.texts import render
 from compiler.quoting import word
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.check_scripts import CheckScripts
     from agent.haproxy import Haproxy
     from agent.paths import Paths
@@ -40,9 +42,9 @@ if TYPE_CHECKING:
 
 _LOG = structlog.get_logger("agent.haproxies")
 
-#: Seconds for `haproxy -c`, and for a worker to serve: thousands of certificates take time.
-_CHECK_DEADLINE = 60.0
-_SERVE_DEADLINE = 60.0
+#: Seconds for `haproxy -c`, and for a worker to serve: thousands of certificates take time. Octavia's controller waits for 60.
+_CHECK_DEADLINE = 50.0
+_SERVE_DEADLINE = 40.0
 #: Seconds for one that runs but does not serve, as just after a crash, to come to do so; then it is ended.
 _COME_UP_DEADLINE = 10.0
 #: Seconds that HAProxy may take to say how it is.
@@ -85,6 +87,8 @@ class Haproxies:
         self._clock = clock or SystemClock()
         self._certificates = Certificates(paths)
         self._locks = Locks()
+        #: Called when another configuration serves, or none does any more: from any thread, and not to be waited in for long.
+        self.followers: list[Callable[[], None]] = []
 
     def upload(self, amphora: str, lb: str, text: bytes) -> None:
         """Takes in a configuration, to be served from the next start or reload on. Raises RejectedByHaproxy, with nothing changed; OSError."""
@@ -166,7 +170,7 @@ class Haproxies:
             except (AgentError, OSError) as error:
                 _LOG.error("load balancer cannot be restored", loadbalancer=lb, error=str(error))
                 problems.append(f"load balancer {lb}: {error}")
-        self._scripts.follow()
+        self._tell()
         return problems
 
     def stats(self, lb: str) -> StatsSocket:
@@ -213,7 +217,7 @@ class Haproxies:
             _LOG.error("configuration not served", loadbalancer=lb, error=str(error))
             raise
         configuration.keep()
-        self._scripts.follow()
+        self._tell()
         limits = self._limits(lb)
         return f"haproxy for {lb} {'reloaded' if reloaded else 'started'}" + (f"\n{limits}" if limits else "")
 
@@ -251,14 +255,21 @@ class Haproxies:
                 self._start(lb)
             except AgentError as error:
                 _LOG.error("what served before does not serve again", loadbalancer=lb, error=str(error))
-        self._scripts.follow()
+        self._tell()
 
     def _stop(self, lb: str) -> None:
         name = program_names.haproxy(lb)
         self._scripts.follow(without=name)
         self._services.stop(name)
+        self._tell()
         for path in (self._paths.admin_socket(lb), self._paths.master_socket(lb), self._paths.haproxy_pid(lb)):
             path.unlink(missing_ok=True)
+
+    def _tell(self) -> None:
+        """Another one runs, or another configuration does."""
+        self._scripts.follow()
+        for follower in self.followers:
+            follower()
 
     def _check(self, lb: str, peer: str, text: bytes) -> None:
         place = self._paths.loadbalancer(lb)
