@@ -83,6 +83,15 @@ def check(options: Options) -> NoReturn:
     raise SystemExit(FINE if all(finding.fine for finding in findings) else WRONG)
 
 
+@command.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP interface."""
+    # Flask is none of the other verbs' business.
+    from agent import openapi as description  # noqa: PLC0415
+
+    click.echo(description.text(), nl=False)
+
+
 def main() -> NoReturn:
     """Runs the command."""
     try:

@@ -75,7 +75,7 @@ class VipPlug(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def decode(cls, address: str, body: bytes) -> VipPlug:
         """From the address in the URL and the body of POST plug/vip/{address}. Raises InvalidRequest."""
-        given = _decode(body, _VipBody)
+        given = _decode(body, VipBody)
         plan = cls(vip=_vip(address, given), mac_address=given.mac_address, mtu=given.mtu, is_sriov=given.is_sriov)
         _check_mtu(plan.mtu, plan.vip.addresses)
         return plan
@@ -93,7 +93,7 @@ class NetworkPlug(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def decode(cls, body: bytes) -> NetworkPlug:
         """From the body of POST plug/network. Raises InvalidRequest."""
-        given = _decode(body, _NetworkBody)
+        given = _decode(body, NetworkBody)
         more = given.vip_net_info
         plan = cls(
             mac_address=given.mac_address,
@@ -127,22 +127,28 @@ class _VipSubnets(msgspec.Struct, frozen=True, kw_only=True):
     additional_vips: tuple[SubnetAddress, ...] | None = None
 
 
-class _VipBody(_VipSubnets, frozen=True, kw_only=True):
+class VipBody(_VipSubnets, frozen=True, kw_only=True):
+    """What POST plug/vip/{address} says besides the address: `gateway` and `subnet_cidr` are the address's own."""
+
     mac_address: Mac
     mtu: Mtu | None = None
     is_sriov: bool = False
 
 
-class _VipNetInfo(_VipSubnets, frozen=True, kw_only=True):
+class VipNetInfo(_VipSubnets, frozen=True, kw_only=True):
+    """The VIP as it is to be from now on, where an interface that is given other addresses is its own."""
+
     vip: str
 
 
-class _NetworkBody(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What POST plug/network says."""
+
     mac_address: Mac
     fixed_ips: tuple[SubnetAddress, ...] | None = None
     mtu: Mtu | None = None
     is_sriov: bool = False
-    vip_net_info: _VipNetInfo | None = None
+    vip_net_info: VipNetInfo | None = None
 
 
 def _decode(body: bytes, wanted: type[T]) -> T:

@@ -78,7 +78,7 @@ class Subnet(str):
         return int(self.partition("/")[2])
 
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 class Mac(str):
@@ -91,7 +91,7 @@ class Mac(str):
         """Raises ValueError, which says what was given."""
         lower = text.lower().replace("-", ":")
         # The lowest bit of the first byte says that it is a group's address.
-        if not _MAC.fullmatch(lower) or int(lower[:2], 16) & 1 or lower == "00:00:00:00:00:00":
+        if not MAC.fullmatch(lower) or int(lower[:2], 16) & 1 or lower == "00:00:00:00:00:00":
             raise ValueError(f"{text[:100]!r} given; the hardware address of an interface is needed, as fa:16:3e:00:00:01")
         return cls(lower)
 

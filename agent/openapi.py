@@ -1,0 +1,157 @@
+"""The 1.0 contract as an OpenAPI 3.1 document, made of the routes that there are and of the structs by which bodies are read and written."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import msgspec
+from werkzeug import routing
+
+from agent import answers
+from agent.app import API_VERSION, make_app
+from agent.identifiers import CERTIFICATE_NAME, ID
+from agent.network.requests import NetworkBody, Rule, VipBody
+from agent.network.words import MAC, Address, Mac, Subnet
+from agent.routes.actions import ACTIONS
+from agent.routes.bodies import CERTIFICATE, CONFIGURATION, DESCRIPTION, OWN
+
+if TYPE_CHECKING:
+    from agent.collaborators import Agent
+
+#: What an answer's or a request's body is where it is no JSON.
+_TEXT, _RAW = "text/plain", "application/octet-stream"
+
+_ABOUT = """What a controller asks of an agent, over TLS with a certificate on either side; the agent's carries the amphora's id as a DNS name.
+All errors are JSON. A JSON 404 whose details contain "No suitable network interface found" means: not yet, ask again.
+A body is raw bytes where no struct is named, whatever its Content-Type says."""
+
+
+class Operation(NamedTuple):
+    """A route: what it does; the type of its body, or that it is raw, and its bound in bytes; its answer; the refusals that are its own."""
+
+    summary: str
+    body: Any = None
+    limit: int = 0
+    answer: Any = answers.Done
+    status: int = 200
+    refusals: tuple[int, ...] = ()
+    tagged: bool = False
+
+
+def _upload(summary: str, limit: int, *, status: int = 200, tagged: bool = True) -> Operation:
+    return Operation(summary, _RAW, limit, status=status, tagged=tagged)
+
+
+#: Any route answers so: to what is no HTTP of this contract, and where the machine fails.
+_ANYWHERE = {400, 500, 503}
+_REFUSALS = {404, 409, *_ANYWHERE}
+
+#: By Flask's name of the route.
+OPERATIONS = {
+    "discovery": Operation("The contract that the agent speaks", answer=answers.Version),
+    "amphora.info": Operation("What the amphora is", answer=answers.Info),
+    "amphora.details": Operation("What the amphora is and how it fares", answer=answers.Details),
+    "amphora.listeners": Operation("All listeners", answer=list[answers.Listener]),
+    "amphora.certificate": _upload("The agent's own certificate and key, for connections from now on", OWN, status=202, tagged=False),
+    "amphora.config": _upload("Another amphora-agent.conf", OWN, status=202, tagged=False),
+    "certificates.upload": _upload("A certificate with its key, a CA, a revocation list or a list of certificates", CERTIFICATE),
+    "certificates.md5": Operation("The MD5 of such a file", answer=answers.Digest, refusals=(404,), tagged=True),
+    "certificates.delete": Operation("Removes such a file; an absent one is fine"),
+    "interfaces.plug_vip": Operation("Makes an interface the VIP's", VipBody, DESCRIPTION, status=202, refusals=(404, 409)),
+    "interfaces.plug_network": Operation("Gives an interface its addresses", NetworkBody, DESCRIPTION, status=202, refusals=(404,)),
+    "interfaces.interface": Operation("The interface that has an address", answer=answers.Interface, refusals=(404,)),
+    "interfaces.set_rules": Operation("Lets in what these rules say and nothing else", tuple[Rule, ...], DESCRIPTION, refusals=(404,)),
+    "loadbalancers.upload": _upload("HAProxy's configuration, to be checked and put in place", CONFIGURATION, status=202),
+    "loadbalancers.config": Operation("HAProxy's configuration as it was sent", answer=_TEXT, refusals=(404,), tagged=True),
+    "loadbalancers.act": Operation("Starts, stops or reloads a load balancer or an LVS listener", status=202, refusals=(404,)),
+    "loadbalancers.delete": Operation("Stops and removes a load balancer or an LVS listener; an absent one is fine"),
+    "lvs.upload": _upload("keepalived's configuration of a UDP or SCTP listener, to be checked and put in place", CONFIGURATION),
+    "lvs.config": Operation("keepalived's configuration as it was sent", answer=_TEXT, refusals=(404,), tagged=True),
+    "vrrp.upload": _upload("keepalived's configuration for VRRP, to be checked and put in place", CONFIGURATION),
+    "vrrp.act": Operation("Starts, stops or reloads the keepalived that moves the VIPs", status=202, refusals=(404,)),
+}
+
+_UUID: dict[str, Any] = {"type": "string", "pattern": f"^({ID.pattern})$"}
+_ADDRESS: dict[str, Any] = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("amphora", "lb", "identifier", "listener"), _UUID),
+    **dict.fromkeys(("address", "vip"), _ADDRESS),
+    "name": {"type": "string", "pattern": f"^{CERTIFICATE_NAME.pattern}$"},
+    "action": {"enum": list(ACTIONS)},
+}
+
+_STRINGS: dict[type, dict[str, Any]] = {
+    Address: _ADDRESS,
+    Subnet: {"type": "string", "description": "A network: 192.0.2.0/24, 2001:db8::/64."},
+    Mac: {"type": "string", "pattern": f"^{MAC.pattern}$"},
+}
+
+
+def document() -> dict[str, Any]:
+    """All routes. Raises KeyError where one of them is not described here."""
+    # No route is called, so nothing behind them is needed.
+    routes = make_app(cast("Agent", None)).url_map
+    structs = {kind for operation in OPERATIONS.values() for kind in (operation.body, operation.answer) if not isinstance(kind, str | None)}
+    ordered = sorted(structs | {answers.Refusal}, key=str)
+    schemas, components = msgspec.json.schema_components(
+        ordered, schema_hook=_STRINGS.__getitem__, ref_template="#/components/schemas/{name}"
+    )
+    # These numbers Octavia's agent writes as text, so ours does.
+    for name in ("user", "system", "soft_irq"):
+        components["Processors"]["properties"][name]["type"] = "string"
+    components["Details"]["properties"]["load"]["items"] = {"type": "string"}
+    known = dict(zip(ordered, schemas, strict=True))
+    paths: dict[str, Any] = {}
+    for rule in sorted(filter(is_contract, routes.iter_rules()), key=lambda rule: rule.rule):
+        place = paths.setdefault(rule.rule.replace("<", "{").replace(">", "}"), {})
+        parameters = [
+            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]} for name in re.findall(r"<(\w+)>", rule.rule)
+        ]
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            described = _operation(rule.endpoint, OPERATIONS[rule.endpoint], known)
+            place[method.lower()] = ({"parameters": parameters} if parameters else {}) | described
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Hydria's agent", "version": API_VERSION, "description": _ABOUT.replace("\n", " ")},
+        "security": [{"certificate": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"certificate": {"type": "mutualTLS", "description": "Of an authority in the setting agent_server_ca."}},
+            "responses": {str(status): _refusal(status, known[answers.Refusal]) for status in sorted(_REFUSALS)},
+            "schemas": components,
+        },
+    }
+
+
+def text() -> str:
+    """The document as a file."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=2).decode() + "\n"
+
+
+def is_contract(rule: routing.Rule) -> bool:
+    """Whether a route is part of it: the agent may have others of its own."""
+    return rule.endpoint == "discovery" or rule.rule.startswith(f"/{API_VERSION}/")
+
+
+def _operation(name: str, operation: Operation, known: dict[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"operationId": name, "summary": operation.summary}
+    if operation.body is not None:
+        raw = operation.body == _RAW
+        content = {_RAW: {}} if raw else {"application/json": {"schema": known[operation.body]}}
+        found["requestBody"] = {"required": True, "description": f"At most {operation.limit} bytes.", "content": content}
+    told = {_TEXT: {}} if operation.answer == _TEXT else {"application/json": {"schema": known[operation.answer]}}
+    success = {"description": "Done" if operation.answer is answers.Done else "What was asked for", "content": told}
+    if operation.tagged:
+        success["headers"] = {
+            "ETag": {"description": "The content's MD5, in hexadecimal digits, without quotation marks", "schema": {"type": "string"}}
+        }
+    found["responses"] = {str(operation.status): success} | {
+        str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted({*operation.refusals, *_ANYWHERE})
+    }
+    return found
+
+
+def _refusal(status: int, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": HTTPStatus(status).phrase, "content": {"application/json": {"schema": schema}}}
