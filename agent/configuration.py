@@ -11,6 +11,7 @@ Three files, each put in place by a rename:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent.errors import NotFoundError
@@ -90,8 +91,11 @@ class Configuration:
 
 
 def directory(path: Path, mode: int = 0o755) -> Path:
-    """Makes a directory that is missing, for good. Raises OSError."""
+    """Makes a directory, and those above it, where they are missing, for good and whatever the umask says. Raises OSError."""
     if not path.is_dir():
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        directory(path.parent, mode)
+        with suppress(FileExistsError):  # somebody else was quicker
+            path.mkdir(mode)
+            path.chmod(mode)
         sync(path.parent)
     return path

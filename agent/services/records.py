@@ -24,7 +24,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # `read` is the shell's own, so /proc/self is the process that becomes the program. `$0` is the wanted number of files; where that is not
 # allowed, all that is.
 _BECOME = (
-    "cd / && unset PWD OLDPWD && read -r boot </proc/sys/kernel/random/boot_id && read -r stat </proc/self/stat && "
+    "umask 022 && cd / && unset PWD OLDPWD && read -r boot </proc/sys/kernel/random/boot_id && read -r stat </proc/self/stat && "
     'printf "%s %s\\n" "$boot" "$stat" >&0 && '
     '{ ulimit -n "$0" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; } && exec "$@" </dev/null'
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +22,7 @@ from agent.services.programs import PATIENCE, Program
 from agent.services.records import Child, Identity, launch, recorded, session_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _LOG = structlog.get_logger("agent.services")
@@ -126,7 +127,8 @@ class SupervisedServices:
         for record in self._run.glob("*.pid"):
             if record.stem not in wanted:
                 # Whoever stopped it was killed before it was gone.
-                self.stop(record.stem)
+                with _told(record.stem):
+                    self.stop(record.stem)
         for log in self._run.glob("*.log"):
             if log.stem not in wanted:
                 log.unlink()
@@ -134,7 +136,8 @@ class SupervisedServices:
             self._begin_watch()
             for kept in self._kept.values():
                 if not _runs(kept):
-                    self._launch(kept)
+                    with _told(kept.program.name):
+                        self._launch(kept)
 
     def close(self) -> None:
         """Watches no more."""
@@ -187,10 +190,8 @@ class SupervisedServices:
         while not self._closed.wait(_LOOK):
             with self._lock:
                 for kept in list(self._kept.values()):
-                    try:
+                    with _told(kept.program.name):
                         self._look_at(kept)
-                    except (OSError, SystemFault) as error:
-                        _LOG.error("program cannot be started", program=kept.program.name, error=str(error))
 
     def _look_at(self, kept: _Kept) -> None:
         now = self._clock.monotonic()
@@ -224,3 +225,12 @@ def _runs(kept: _Kept) -> bool:
     if kept.child is not None:
         kept.child.ended()
     return kept.identity is not None and kept.identity.alive()
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What fails with one program is no reason to leave the others alone; it will be tried again."""
+    try:
+        yield
+    except (OSError, SystemFault) as error:
+        _LOG.error("program cannot be started or ended", program=name, error=str(error))

@@ -157,6 +157,7 @@ def test_what_it_runs_as(serving: Programs) -> None:
     ):
         assert path.stat().st_mode & 0o777 == mode, path
     assert serving.paths.haproxy_cfg(LB).stat().st_mode & 0o777 == 0o600
+    assert serving.paths.haproxy_pid(LB).stat().st_mode & 0o777 == 0o644, "the VRRP check may run as somebody else"
     assert serving.haproxies.stats(LB).ask("show env")  # only an administrator may ask
 
 

@@ -219,6 +219,24 @@ def test_one_whose_stop_was_interrupted_goes_when_the_agent_starts(agent: Agent)
     assert list(agent.run.iterdir()) == []
 
 
+def test_what_cannot_be_brought_back_does_not_keep_the_others_away(agent: Agent) -> None:
+    agent.services.start(SLEEPER)
+    agent.services.start(shell("another", "exec sleep 1000"))
+    agent.services.close()
+    for name in ("sleeper", "another"):
+        kill(Identity(agent.pid(name), 0))
+    (agent.run / "another.log").unlink()
+    (agent.run / "another.log").mkdir()
+    (agent.run / "unknown.pid").write_text("nonsense")
+    agent.restart()
+    agent.services.restore()
+    assert agent.pid("sleeper")
+    assert agent.services.pid("another") is None
+    assert not (agent.run / "unknown.pid").exists()
+    (agent.run / "another.log").rmdir()
+    assert agent.pid("another"), "it is tried again"
+
+
 def test_it_outlives_the_agent(tmp_path: Path) -> None:
     agent = Agent(tmp_path)
     code = (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,7 +93,12 @@ def test_nothing_is_left(configuration: Configuration) -> None:
     configuration.remove()
 
 
-def test_directories(tmp_path: Path) -> None:
-    made = directory(tmp_path / "a" / "b", 0o700)
-    assert made == directory(made)
-    assert made.stat().st_mode & 0o777 == 0o700
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_directories_are_as_they_shall_be_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+    before = os.umask(0o077)
+    try:
+        made = directory(tmp_path / "a" / "b", mode)
+        assert made == directory(made)
+    finally:
+        os.umask(before)
+    assert {made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777} == {mode}
