@@ -211,8 +211,6 @@ class Worker(BaseWorker):
         keep = False
         try:
             keep = self._answer(connection)
-            while keep and connection.has_more():
-                keep = self._answer(connection)
             if not keep:
                 connection.linger()
         except OSError as error:
