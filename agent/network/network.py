@@ -12,7 +12,7 @@ import msgspec
 
 from agent.clock import Clock, wait_until
 from agent.errors import AgentError, ConflictError, InterfaceNotReady, InvalidRequest, NotFoundError, SystemFault
-from agent.network import namespaces, packet_filter
+from agent.network import dhcp, namespaces, packet_filter
 from agent.network.announcing import announce
 from agent.network.interfaces import VIP_INTERFACE, Interface, InterfaceFiles
 from agent.network.kernel import Kernel, Link
@@ -235,10 +235,8 @@ class Network:
         return next(name for name in itertools.chain(wanted, map("eth{}".format, itertools.count(2))) if name not in taken)
 
     def _update(self, kernel: Kernel, link: Link, plan: NetworkPlug, active_standby: bool) -> list[str]:
-        try:
-            before = self._files.load(link.name)
-        except NotFoundError:
-            before = Interface(name=link.name, mac=plan.mac_address)
+        known = link.name in self._files.names()
+        before = self._files.load(link.name) if known else Interface(name=link.name, mac=plan.mac_address)
         after = _planned(before, plan, active_standby)
         # Whatever was ours and is not any more; but what keepalived has now is its business.
         kept = {*after.addresses(), *(placed for placed in before.addresses() if placed.address in {vip.ip_address for vip in after.vips})}
@@ -246,12 +244,16 @@ class Network:
         after = msgspec.structs.replace(after, former=former)
         self._files.write(after)
         self._load_filters()
-        return self._settle(kernel, after)
+        ends = known and before.by_dhcp() and not after.by_dhcp()
+        left = dhcp.stop(link.name, self.namespace, self._runner) if ends else []
+        return left + self._settle(kernel, after)
 
     def _settle(self, kernel: Kernel, interface: Interface) -> list[str]:
         """Makes an interface that is in the namespace what it is to be, and tells the neighbours; what was refused."""
         everyones = frozenset(rule for other in self._files.all()[0] for rule in other.source_rules())
         refused = reconcile(kernel, interface, everyones, self._clock)
+        if interface.by_dhcp():
+            refused += dhcp.start(interface.name, self.namespace, self._runner)
         if interface.former:
             self._files.write(msgspec.structs.replace(interface, former=()))
         return refused + self._announce(kernel, interface)

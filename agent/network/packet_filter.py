@@ -26,22 +26,15 @@ _PATIENCE = 30.0
 _TRANSPORTS = {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"}
 
 
-class _RuleLine(msgspec.Struct, frozen=True):
-    family: Word
-    cidr: Word | None
-    transport: Word
-    port: int | None
-
-
 class _Chain(msgspec.Struct, frozen=True):
     name: Word
-    rules: tuple[_RuleLine, ...]
+    rules: tuple[Word, ...]
 
 
 def rules_text(interfaces: Iterable[Interface]) -> str:
     """The rules of all interfaces that have some, for `nft -f`."""
     chains = [
-        _Chain(quoting.keyword(interface.name), tuple(map(_rule_line, interface.rules)))
+        _Chain(quoting.keyword(interface.name), tuple(map(_match, interface.rules)))
         for interface in interfaces
         if interface.rules is not None
     ]
@@ -65,12 +58,16 @@ def load(text: str, path: Path, namespace: str, runner: Runner) -> None:
         raise SystemFault(f"nft did not take {path}:\n{done.output.rstrip()}")
 
 
-def _rule_line(rule: Rule) -> _RuleLine:
-    family = quoting.keyword("ip6" if rule.cidr is not None and rule.cidr.version == 6 else "ip")
-    cidr = None if rule.cidr is None else quoting.network(rule.cidr)
+def _match(rule: Rule) -> Word:
+    """What a rule says of packets."""
+    words = []
+    if rule.cidr is not None:
+        words += [quoting.keyword("ip6" if rule.cidr.version == 6 else "ip"), quoting.keyword("saddr"), quoting.network(rule.cidr)]
     if rule.protocol == "vrrp":
-        return _RuleLine(family, cidr, quoting.own("meta l4proto vrrp"), None)
-    return _RuleLine(family, cidr, quoting.keyword(_TRANSPORTS[rule.protocol]), rule.port)
+        words.append(quoting.own("meta l4proto vrrp"))
+    else:
+        words += [quoting.keyword(_TRANSPORTS[rule.protocol]), quoting.keyword("dport"), quoting.keyword(str(rule.port))]
+    return quoting.line(*words)
 
 
 def _render(name: str, interfaces: Iterable[object]) -> str:
