@@ -33,7 +33,7 @@ _LOOK = 0.1
 _FIRST_PAUSE = 0.1
 _LAST_PAUSE = 30.0
 #: Seconds that a program must run for its earlier ends to be forgotten.
-_STEADY = 60.0
+_STEADY = 10.0
 #: Seconds that killed processes may take to be gone.
 _LAST_DEATHS = 5.0
 
@@ -203,9 +203,9 @@ class SupervisedServices:
         elif not _runs(kept):
             name = kept.program.name
             code = kept.child.code if kept.child else None
-            kept.pause = min(kept.pause * 2, _LAST_PAUSE) if now - kept.since < _STEADY else _FIRST_PAUSE
-            kept.due = now + kept.pause
-            _LOG.error("program ended", program=name, code=code, again_in=kept.pause, words=self.words(name)[-1000:])
+            pause = kept.pause if now - kept.since < _STEADY else _FIRST_PAUSE
+            kept.due, kept.pause = now + pause, min(pause * 2, _LAST_PAUSE)
+            _LOG.error("program ended", program=name, code=code, again_in=pause, words=self.words(name)[-1000:])
         else:
             with suppress(OSError):
                 self._log(kept.program.name).bound()
