@@ -19,12 +19,12 @@ help: ## what can be made
 demo: .venv/.runtime ## compile an example, run it with real traffic and judge every answer
 	@$(BIN)/python -m hydria.lab.demo
 
-test: DEBIAN += wrk systemd dhcpcd-base dnsmasq-base
+test test-slow: DEBIAN += wrk systemd dhcpcd-base dnsmasq-base
 test: .venv/.development .venv/octavia/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow'
 
-test-slow: DEBIAN += user-mode-linux ipvsadm
-test-slow: .venv/.development ## the tests that take minutes
+test-slow: DEBIAN += user-mode-linux ipvsadm iptables
+test-slow: .venv/.development .venv/octavia/.made ## the tests that take minutes
 	@$(PIP) install --group fuzz
 	@$(BIN)/python -m pytest -m slow
 
