@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,10 +18,17 @@ from agent.errors import AgentError
 from agent.haproxies import Haproxies
 from agent.haproxy import Haproxy
 from agent.heartbeat.heart import Heart
+from agent.heartbeat.ipvs import Ipvs
+from agent.heartbeat.lvs import LvsLook
 from agent.identity import Identity
 from agent.keepalived import Keepalived
 from agent.keepaliveds import Lvs, Vrrp
 from agent.machine import KEEPALIVED, Machine
+from agent.metrics.additions import Additions
+from agent.metrics.exporters import Exporters
+from agent.metrics.following import Following
+from agent.metrics.own import OwnMetrics, Sources
+from agent.metrics.tally import Tally
 from agent.network.network import Network
 from agent.paths import Paths
 from agent.processes import LocalRunner
@@ -28,6 +36,7 @@ from agent.services.programs import Services
 from agent.services.supervised import SupervisedServices
 from agent.services.systemd import SystemdServices
 from agent.settings import LiveSettings, Settings
+from agent.statistics import AgentStatistics, read_lvs
 
 _log = structlog.get_logger(__name__)
 
@@ -72,12 +81,20 @@ class Assembly:
         self._haproxies = Haproxies(paths, self._services, haproxy, scripts, namespace=namespace, runner=runner, clock=clock)
         self._vrrp = Vrrp(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
         self._lvs = Lvs(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
+        lvs = LvsLook(Ipvs(namespace), self._running_lvs, paths.lvs_conf, time.time)
         self.heart = Heart(
             self.settings,
             paths,
             lambda: list(self._haproxies.loadbalancers()),
             lambda: paths.vrrp_conf.exists() and not self._vrrp.running(),
             clock,
+            lvs=lvs,
+        )
+        exporters = Exporters(namespace, Additions(lambda: read_lvs(lvs)), clock)
+        self._metrics = Following(paths, self._services, self._haproxies.loadbalancers, exporters)
+        tally = Tally()
+        sources = Sources(
+            self.settings, paths, self._services, self._haproxies, heart=self.heart.status, lvs=lambda: read_lvs(lvs), tally=tally
         )
         self.agent = Agent(
             settings=self.settings,
@@ -88,6 +105,9 @@ class Assembly:
             lvs=self._lvs,
             vrrp=self._vrrp,
             certificates=Certificates(paths),
+            metrics=OwnMetrics(sources),
+            statistics=AgentStatistics(self._haproxies, lvs),
+            tally=tally,
         )
 
     def take_over(self) -> Agent:
@@ -97,6 +117,7 @@ class Assembly:
         """
         self.network.prepare()
         self._services.restore()
+        self._haproxies.followers.append(self._metrics.follow)
         threading.Thread(target=self._settle, name="restore", daemon=True).start()
         self.heart.start()
         return self.agent
@@ -110,6 +131,9 @@ class Assembly:
             except (AgentError, OSError) as error:
                 problems.append(str(error))
         return [*problems, *self._settle()]
+
+    def _running_lvs(self) -> list[str]:
+        return [listener for listener in self._lvs.ids() if self._lvs.running(listener)]
 
     def _settle(self) -> list[str]:
         problems: list[str] = []

@@ -106,6 +106,7 @@ class Teller:
         """A part has been sent."""
         for member, status in part.rested.items():
             if self._told.pop(member, None) != status:
+                self._again.pop(member, None)
                 self._again[member] = _TIMES
             self._told[member] = status
             if member in self._again:

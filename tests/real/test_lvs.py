@@ -75,7 +75,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return seen
 
 
-def boot(directory: Path, asked: dict[str, Any]) -> dict[str, Any]:
+def boot(directory: Path, asked: dict[str, Any], guest: Path = GUEST) -> dict[str, Any]:
     linux = shutil.which("linux.uml", path=f"{os.environ.get('PATH', '')}:/usr/bin")
     assert linux, "user-mode Linux is needed: apt-get install user-mode-linux ipvsadm iptables"
     asked_file, answer_file, preload = directory / "asked.json", directory / "answered.json", directory / "xstate.so"
@@ -83,7 +83,7 @@ def boot(directory: Path, asked: dict[str, Any]) -> dict[str, Any]:
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", preload, XSTATE], check=True)
     command = [
         *(linux, "mem=512M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet"),
-        *("con=null", "con0=null,fd:1", f"uml_dir={directory}/", f"init={GUEST}"),
+        *("con=null", "con0=null,fd:1", f"uml_dir={directory}/", f"init={guest}"),
         *(f"HYDRIA_ASKED={asked_file}", f"HYDRIA_ANSWERED={answer_file}"),
     ]
     environment = {"TMPDIR": "/dev/shm", "HOME": str(directory), "LD_PRELOAD": str(preload)}
