@@ -12,7 +12,8 @@ import flask
 import structlog
 
 from agent.collaborators import Agent
-from agent.routes import amphora, certificates, errors, interfaces, loadbalancers, lvs, vrrp
+from agent.routes import amphora, certificates, errors, interfaces, loadbalancers, lvs, monitoring, vrrp
+from agent.routes.counting import count
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -32,6 +33,7 @@ def make_app(agent: Agent) -> flask.Flask:
     app.wsgi_app = _SingleSlashes(app.wsgi_app)  # type: ignore[method-assign] # Flask's own way to add a layer
     errors.register(app)
     _log_requests(app)
+    count(app, agent)
 
     @app.get("/")
     def discovery() -> dict[str, Any]:
@@ -39,6 +41,7 @@ def make_app(agent: Agent) -> flask.Flask:
 
     for part in (amphora, certificates, interfaces, loadbalancers, lvs, vrrp):
         app.register_blueprint(part.blueprint(agent), url_prefix=f"/{API_VERSION}")
+    app.register_blueprint(monitoring.blueprint(agent))
     return app
 
 

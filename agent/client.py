@@ -24,6 +24,7 @@ from agent.errors import InvalidRequest, UnexpectedAnswer
 from agent.identifiers import certificate_name, object_id
 from agent.network.requests import NetworkPlug, Rule, VipPlug
 from agent.settings import Endpoint
+from agent.statistics import Statistics
 
 #: Where agents listen unless their settings say otherwise.
 PORT = 9443
@@ -89,6 +90,10 @@ class AgentClient:
     def listeners(self) -> list[Listener]:
         """All its listeners."""
         return self._get("/1.0/listeners", list[Listener])
+
+    def statistics(self) -> Statistics:
+        """Those of its listeners, pools and members; Hydria's agents have them, Octavia's do not. Raises NotFoundError then."""
+        return self._get("/2.0/statistics", Statistics)
 
     def rotate_certificate(self, pem: bytes) -> None:
         """Another certificate and key for the agent itself, for connections from now on."""

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agent import statistics
 from agent.haproxies import Listener
+from agent.metrics.tally import Tally
 from agent.network.requests import NetworkPlug, Rule, VipPlug
 from agent.settings import LiveSettings
 
@@ -122,6 +124,20 @@ class Certificates(Protocol):
         """Removes a file. An absent one is fine."""
 
 
+class Metrics(Protocol):
+    """See `agent.metrics.own.OwnMetrics`."""
+
+    def text(self) -> bytes:
+        """What the agent tells of itself, as Prometheus reads it."""
+
+
+class Statistics(Protocol):
+    """See `agent.statistics.AgentStatistics`."""
+
+    def read(self) -> statistics.Statistics:
+        """Those of listeners, pools and members."""
+
+
 class Machine(Protocol):
     """See `agent.machine.Machine`."""
 
@@ -160,3 +176,6 @@ class Agent:
     lvs: LvsListeners
     vrrp: Vrrp
     certificates: Certificates
+    metrics: Metrics
+    statistics: Statistics
+    tally: Tally

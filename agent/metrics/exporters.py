@@ -13,6 +13,7 @@ import structlog
 
 from agent.clock import Clock, SystemClock
 from agent.errors import AgentError
+from agent.metrics.additions import Additions
 from agent.metrics.exchange import STEP, Exchange
 from agent.metrics.places import Place, Places, connect, listen
 from agent.network.namespaces import entered
@@ -34,13 +35,13 @@ _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: c
 
 
 class Exporters:
-    """In the network namespace `namespace`, or where we are. `extra` gives lines of ours: see `Translation`."""
+    """In the network namespace `namespace`, or where we are. `extra` gives lines of ours: see `Translation` and `Additions`."""
 
     def __init__(
         self, namespace: str | None = None, extra: Callable[[], Mapping[bytes, Ours]] | None = None, clock: Clock | None = None
     ) -> None:
         self._namespace = namespace
-        self._extra = extra or dict
+        self._extra = extra or Additions()
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._running: dict[Places, _Exporter] = {}

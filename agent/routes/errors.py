@@ -33,11 +33,13 @@ def understood(status: int) -> int:
 def _of_ours(error: AgentError) -> flask.Response:
     if error.status >= 500:
         _log.error("request failed", code=error.code, error=str(error))
+    flask.g.outcome = error.code
     return _answer(error.status, {"message": _HEADLINES[error.status], "details": str(error), "code": error.code})
 
 
 def _of_http(error: HTTPException) -> flask.Response:
     status = understood(error.code or 500)
+    flask.g.outcome = str(status)
     said = error.description or HTTPStatus(status).phrase
     if isinstance(error, RequestEntityTooLarge):
         said = f"the body is larger than the {(flask.request.max_content_length or 1) - 1} bytes that are allowed here"
@@ -50,6 +52,7 @@ def _of_http(error: HTTPException) -> flask.Response:
 def _unforeseen(error: Exception) -> flask.Response:
     # What failed is for the log; who called gets no more than what the system said, and where to look.
     _log.error("request failed", exc_info=error)
+    flask.g.outcome = "internal"
     said = f"{error.strerror}; " if isinstance(error, OSError) and error.strerror else ""
     details = f"{said}the agent's log tells more, at request {flask.g.get('request_id', '?')}"
     return _answer(500, {"message": _HEADLINES[500], "details": details, "code": "internal"})

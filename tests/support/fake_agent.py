@@ -11,8 +11,10 @@ from agent.collaborators import Agent
 from agent.errors import InvalidRequest, NotFoundError
 from agent.haproxies import Listener
 from agent.identity import Identity
+from agent.metrics.tally import Tally
 from agent.network.requests import NetworkPlug, Rule, VipPlug
 from agent.settings import LiveSettings
+from agent.statistics import Row, Statistics
 from hydria.lab.certificates import Authority, Certificate
 
 AMPHORA = "2b1a2e0c-1f0c-4bb2-9a0e-6f5d2a1b3c4d"
@@ -135,6 +137,16 @@ class FakeMachine:
         return {"cpu_count": 2, "load": ["0.1", "0.2", "0.3"]}
 
 
+class FakeMetrics:
+    def text(self) -> bytes:
+        return b"metric 1\n"
+
+
+class FakeStatistics:
+    def read(self) -> Statistics:
+        return Statistics(rows=[Row(kind="listener", listener="web", id="web", status="OPEN")])
+
+
 class Certified:
     """The files of an agent's certificates and settings in a directory, and both authorities."""
 
@@ -174,6 +186,7 @@ class FakeAgent:
         self.lvs = Configurations("UDP")
         self.vrrp = FakeVrrp()
         self.certificates = FakeCertificates()
+        self.tally = Tally()
         self.agent = Agent(
             settings=self.settings,
             machine=FakeMachine(),
@@ -183,4 +196,7 @@ class FakeAgent:
             lvs=self.lvs,
             vrrp=self.vrrp,
             certificates=self.certificates,
+            metrics=FakeMetrics(),
+            statistics=FakeStatistics(),
+            tally=self.tally,
         )
