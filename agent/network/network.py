@@ -17,7 +17,7 @@ from agent.network.announcing import announce
 from agent.network.interfaces import VIP_INTERFACE, Interface, InterfaceFiles
 from agent.network.kernel import Kernel, Link
 from agent.network.reconciling import begin, is_ours, reconcile
-from agent.network.requests import NetworkPlug, Rule, VipPlug
+from agent.network.requests import NetworkPlug, Rule, Vip, VipPlug
 from agent.network.status import InterfaceStatus, status_of
 from agent.network.words import Address, Mac
 from agent.paths import Paths
@@ -315,11 +315,18 @@ def _planned(interface: Interface, plan: NetworkPlug, active_standby: bool) -> I
     return msgspec.structs.replace(
         interface,
         mtu=plan.mtu if plan.mtu is not None else interface.mtu,
-        vip=plan.vip or interface.vip,
+        vip=_vip(interface.vip, plan.vip),
         active_standby=active_standby if plan.vip else interface.active_standby,
         fixed_ips=plan.fixed_ips,
         rules=() if plan.is_sriov and interface.rules is None else interface.rules,
     )
+
+
+def _vip(before: Vip | None, given: Vip | None) -> Vip | None:
+    """What the VIP is from now on. Octavia leaves the additional ones out when it plugs a further subnet; there, they are not meant to go."""
+    if before is None or given is None or len(given.addresses) > 1 or given.addresses[0].ip_address != before.addresses[0].ip_address:
+        return given or before
+    return msgspec.structs.replace(given, addresses=(*given.addresses, *before.addresses[1:]))
 
 
 def _details(done: str, refused: Sequence[str]) -> str:

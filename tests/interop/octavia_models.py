@@ -59,12 +59,17 @@ def _amphora(graph: LoadBalancer, amphora: Amphora) -> dict[str, Any]:
         "lb_network_ip": amphora.address,
         "vrrp_ip": amphora.vrrp_address,
         "ha_ip": graph.vip_address,
-        "vrrp_port_id": str(uuid.uuid5(uuid.NAMESPACE_OID, amphora.id)),
+        "vrrp_port_id": vrrp_port(amphora.id),
         "role": amphora.role,
         "vrrp_interface": "eth1",
         "vrrp_id": 1,
         "vrrp_priority": amphora.priority,
     }
+
+
+def vrrp_port(amphora: str) -> str:
+    """The id of the port that an amphora has for the VIP."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, amphora))
 
 
 def _pool(pool: Pool, graph: LoadBalancer) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Site:
                 "server_ca": str(directory / "server_ca.pem"),
                 "bind_port": PORT,
                 "connection_max_retries": 2,
-                "connection_retry_interval": 1,
+                "connection_retry_interval": 0,
                 "rest_request_conn_timeout": 5,
                 "rest_request_read_timeout": 30,
                 "base_path": BASE,
@@ -106,8 +106,12 @@ class Site:
 
     def describe(self, document: dict[str, Any], secrets: Secrets | None = None) -> None:
         """Octavia now knows of this load balancer (in the API's words), and of all amphorae."""
-        self.graph = compiler.load(json.dumps({"loadbalancer": document}))
-        self.octavia.keep_secrets(self.graph, secrets or Secrets())
+        self.know(compiler.load(json.dumps({"loadbalancer": document})), secrets or Secrets())
+
+    def know(self, graph: LoadBalancer, secrets: Secrets) -> None:
+        """As `describe`, of a graph."""
+        self.graph = graph
+        self.octavia.keep_secrets(graph, secrets)
         pair = self.topology == "ACTIVE_STANDBY"
         amphorae = [
             Amphora(machine.id, machine.address, self.vrrp_address(machine), 110 - 10 * number, role if pair else "STANDALONE")

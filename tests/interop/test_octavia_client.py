@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from octavia_models import vrrp_port
 from octavia_process import Controller, Exchange, OctaviaError
-from octavia_site import MEMBERS, VIP, VIP6, Site
+from octavia_site import MEMBERS, VIP, VIP6, VIP6_NETWORK, VIP_NETWORK, Site
 from support.graphs import listener, member, pool
 from support.polling import eventually
 
@@ -233,6 +234,25 @@ def test_an_lvs_listener_is_uploaded_read_and_deleted(site: Site) -> None:
     assert site.machine.get(f"/1.0/listeners/{listener_id}/udp_listener")[0] == 404
 
 
+def test_an_lvs_listener_is_started_where_the_kernel_can(site: Site) -> None:
+    listener_id = str(uuid.uuid4())
+    site.client_call("upload_udp_config", listener_id, LVS)
+    if Path("/proc/net/ip_vs").exists():
+        site.client_call("reload_listener", listener_id)
+        assert only(site).status == 202
+    else:
+        with pytest.raises(OctaviaError, match=r"IPVS|ip_vs"):
+            site.client_call("reload_listener", listener_id)
+    [shown] = site.client_call("get_all_listeners")
+    assert (shown["uuid"], shown["type"]) == (listener_id, "UDP")
+    site.client_call("delete_listener", listener_id)
+
+
+def test_the_status_of_one_listener_is_no_longer_asked_for(site: Site) -> None:
+    """The client still has a call for it, which agents of 1.0 do not know."""
+    assert [exchange.status for exchange in refused(site, "InvalidRequest", "get_listener_status", str(uuid.uuid4()))] == [405]
+
+
 def test_interfaces(site: Site) -> None:
     for address, interface in ((VIP, "eth1"), (VIP6, "eth1"), ("198.51.100.21", "eth2"), ("2001:db8:2::21", "eth2")):
         site.client_call("get_interface", address)
@@ -279,6 +299,20 @@ def test_a_network_plugged_again_is_changed(site: Site) -> None:
     site.tell_of_members(site.machine, 1450)
     assert site.machine.traffic.ip_json("link show dev eth2")[0]["mtu"] == 1450
     assert site.machine.traffic.addresses("eth2") == {"198.51.100.21", "2001:db8:2::21"}
+
+
+def test_the_vips_interface_takes_further_addresses(site: Site) -> None:
+    """As when members are on a further subnet of the VIP's port: Octavia tells about it once more, of additional VIPs nothing."""
+    amphora, traffic = {"model": "amphora", "of": site.machine.id}, site.machine.traffic
+    before = traffic.addresses("eth1")
+    further: dict[str, Any] = {"ip_address": "192.0.2.130", "cidr": "192.0.2.128/25", "gateway_ip": None, "host_routes": []}
+    own = {**VIP_NETWORK, "ip_address": site.vrrp_address(site.machine)}
+    for fixed_ips, expected in (([own, further], before | {"192.0.2.130"}), ([own], before)):
+        port = {"id": vrrp_port(site.machine.id), "mac_address": site.mac(site.machine, 1), "mtu": 1450, "fixed_ips": fixed_ips}
+        networks = {"model": "network_config", "of": [VIP_NETWORK, VIP6_NETWORK]}
+        site.driver_call("post_network_plug", amphora, {"model": "port", "of": port}, networks)
+        # Of additional VIPs, Octavia says nothing here.
+        assert traffic.addresses("eth1") == expected
 
 
 def test_rules_let_in_what_they_say(site: Site, backend: HttpBackend) -> None:

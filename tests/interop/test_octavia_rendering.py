@@ -8,30 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from octavia_features import BEYOND_OCTAVIA, GOLDEN, every_feature, load
 from octavia_models import Amphora, described
 from octavia_process import Controller, Octavia
 from support.namespaces import Namespace, join
-
-import compiler
-from hydria import secret_files
 
 if TYPE_CHECKING:
     from agent.haproxy import Haproxy
 
 pytest_plugins = ["octavia_fixtures"]
 
-HERE = Path(__file__).parent
-GOLDEN = HERE.parent / "golden"
-FEATURES = sorted(path.parent for directory in (GOLDEN, HERE / "features") for path in directory.glob("*/input.*"))
-
-#: What Octavia writes so that no HAProxy takes it, and what HAProxy says of that. The rest of these features is in `features/`.
-BEYOND_OCTAVIA = {
-    GOLDEN / "members": "'addr' : invalid address: '2001:db8:'",
-    GOLDEN / "persistence-app-cookie": "'stick': fetch method 'res.cook' : expected ')'",
-    GOLDEN / "rules": "'-i x' is not a valid ACL option",
-    GOLDEN / "tls-parameters": "'alpn' : missing the comma-delimited ALPN protocol suite",
-    GOLDEN / "tls-without-alpn": "'alpn' : missing the comma-delimited ALPN protocol suite",
-}
 TOPOLOGIES = {
     "SINGLE": [Amphora("11111111-1111-4111-8111-111111111111", "192.0.2.101", "203.0.113.2")],
     "ACTIVE_STANDBY": [
@@ -40,7 +26,6 @@ TOPOLOGIES = {
     ],
 }
 DETAILS = {"memory": {"free": 1_000_000, "buffers": 0, "cached": 0}, "cpu_count": 2, "active_tuned_profiles": "virtual-guest"}
-every_feature = pytest.mark.parametrize("feature", FEATURES, ids=[f"{feature.parent.name}-{feature.name}" for feature in FEATURES])
 every_topology = pytest.mark.parametrize("topology", TOPOLOGIES)
 
 
@@ -76,8 +61,8 @@ def network(address: str, *host_routes: dict[str, str]) -> dict[str, Any]:
 
 def uploads(octavia: Octavia, feature: Path, topology: str, haproxy_version: str = "2.6", *host_routes: dict[str, str]) -> list[Upload]:
     """All that Octavia would send."""
-    graph = compiler.load(next(feature.glob("input.*")).read_bytes())
-    octavia.keep_secrets(graph, secret_files.resolve(compiler.secret_references(graph), GOLDEN / feature.name / "secrets", feature))
+    graph, secrets = load(feature)
+    octavia.keep_secrets(graph, secrets)
     octavia.command("describe", document=described(graph, TOPOLOGIES[topology], topology))
     networks = [network(address, *host_routes) for address in (graph.vip_address, *(vip.ip_address for vip in graph.additional_vips))]
     calls = octavia.command("render", haproxy_version=haproxy_version, details=DETAILS, networks=networks)
