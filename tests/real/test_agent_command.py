@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,8 @@ class Operator:
         self.directory = directory
         self.namespace = f"hydria-{os.getpid()}-command"
         self.files = Certified(directory)
-        held = HeldPort(("127.0.0.1", "::1"))
-        self.port = held.port
-        held.close()
+        self.held = HeldPort(("127.0.0.1", "::1"))
+        self.port = self.held.port
         self.configure()
 
     def configure(self, extra: str = "") -> None:
@@ -83,17 +83,26 @@ class Operator:
 def operator(tmp_path: Path) -> Iterator[Operator]:
     operator = Operator(tmp_path)
     yield operator
+    operator.held.close()
     if Path("/run/netns", operator.namespace).exists():
         subprocess.run(["ip", "netns", "del", operator.namespace], check=True)
 
 
-def get(operator: Operator, path: str) -> object:
+@contextmanager
+def controller(operator: Operator) -> Iterator[HTTPConnection]:
     context = operator.files.servers.client_context(certificate=operator.files.clients.client("controller"))
-    raw = socket.create_connection(("127.0.0.1", operator.port), timeout=20)
+    raw = socket.create_connection(("127.0.0.1", operator.port), timeout=60)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with context.wrap_socket(raw, server_hostname=AMPHORA) as connection:
-        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    return json.loads(answer.partition(b"\r\n\r\n")[2])
+        client = HTTPConnection("agent")
+        client.sock = connection
+        yield client
+
+
+def get(operator: Operator, path: str) -> object:
+    with controller(operator) as client:
+        client.request("GET", path)
+        return json.loads(client.getresponse().read())
 
 
 def test_check_says_that_all_is_well(operator: Operator) -> None:
@@ -133,6 +142,59 @@ def test_it_serves_and_tells_systemd_when(operator: Operator) -> None:
             process.terminate()
             assert process.wait(timeout=40) == 0
     assert Path("/run/netns", operator.namespace).exists()
+
+
+LB = "5d2f0d3e-6c1b-4a55-8d5e-0b6b7e1b6a10"
+LISTENER = "0a3d5f6e-7f7c-4f0f-8a5e-1f2b3c4d5e6f"
+
+UPLOADS = (
+    f"PUT /1.0/loadbalancer/{AMPHORA}/{LB}/haproxy",
+    f"PUT /1.0/listeners/{AMPHORA}/{LISTENER}/udp_listener",
+    "PUT /1.0/vrrp/upload",
+    "PUT /1.0/config",
+    "PUT /1.0/certificate",
+    "POST /1.0/plug/network",
+    "POST /1.0/plug/vip/192.0.2.1",
+    "PUT /1.0/interface/127.0.0.1/rules",
+)
+
+#: In the order in which they could do something to each other.
+OTHERS = (
+    *(f"PUT /1.0/loadbalancer/{identifier}/{action}" for identifier in (LB, LISTENER) for action in ("start", "reload", "stop")),
+    *(f"PUT /1.0/vrrp/{action}" for action in ("start", "reload", "stop")),
+    f"GET /1.0/loadbalancer/{LB}/haproxy",
+    f"GET /1.0/listeners/{LISTENER}/udp_listener",
+    "GET /1.0/listeners",
+    "GET /1.0/details",
+    f"DELETE /1.0/listeners/{LB}",
+    f"DELETE /1.0/listeners/{LISTENER}",
+)
+
+CONTENTS = (
+    b"",
+    b"\x00",
+    b"\xff\xfe\x00",
+    b"global\n",
+    b"peers \n" * 100,
+    b'listen "\n',
+    b"frontend x\n bind :1\n",
+    b"include /etc/passwd\n",
+    b"{" * 5000,
+    b"x" * 250_000,
+    "# Größe ☃\n".encode(),
+    b'{"mac_address": "fa:16:3e:00:00:01", "fixed_ips": [{"ip_address": "192.0.2.1", "subnet_cidr": "nonsense"}]}',
+)
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: repr(content[:20]))
+def test_whatever_is_sent_the_agent_is_not_to_blame(operator: Operator, content: bytes) -> None:
+    with operator.serving(), controller(operator) as client:
+        for what in (*UPLOADS, *OTHERS):
+            client.request(*what.split(), content if what in UPLOADS else None)
+            answer = client.getresponse()
+            said = answer.read()
+            assert answer.status in (200, 202, 400, 404, 409), (what, said)
+            assert answer.status < 400 or isinstance(json.loads(said), dict)
 
 
 def test_one_agent_at_a_time(operator: Operator) -> None:

@@ -42,7 +42,6 @@ class Running:
         self.controller = self.files.clients.client("controller")
         self._held = HeldPort(("127.0.0.1", "::1"))
         self.port = self._held.port
-        self._held.close()
         self.log = directory / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -80,6 +79,7 @@ class Running:
             (self.directory / "go").touch()
             self.process.terminate()
         self.process.wait(timeout=40)
+        self._held.close()
 
 
 def ask(connection: ssl.SSLSocket, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
