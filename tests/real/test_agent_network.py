@@ -217,6 +217,15 @@ class TestPluggingNetworks:
         assert machine.placed("eth1") == {f"{VRRP4}/24", "192.0.2.11/32"}
         assert machine.rules() == {"from 192.0.2.11 lookup 1 proto 72"}
 
+    def test_additional_vips_stay_when_a_further_subnet_is_plugged(self, machine: Machine) -> None:
+        """Octavia's controller leaves them out then, without meaning that they shall go."""
+        machine.cable(MACS[1])
+        machine.plug_vip(additional_vips=[fixed(VIP6, "2001:db8::/64", gateway=GATEWAY6)])
+        info = {"vip": VIP4, "subnet_cidr": "192.0.2.0/24", "gateway": GATEWAY4, "vrrp_ip": VRRP4, "additional_vips": []}
+        machine.plug_network(MACS[1], fixed(VRRP4, "192.0.2.0/24"), fixed("10.0.5.5", "10.0.5.0/24"), vip_net_info=info)
+        assert machine.placed("eth1") == {f"{VRRP4}/24", f"{VIP4}/32", f"{VIP6}/128", "10.0.5.5/24"}
+        assert machine.rules() == {f"from {vip} lookup 1 proto 72" for vip in (VIP4, VIP6)}
+
     def test_a_name_stays_with_its_hardware(self, machine: Machine) -> None:
         for mac in MACS[2:5]:
             machine.cable(mac)
