@@ -36,6 +36,8 @@ VERBS = {
     "render": "Turn a load-balancer graph into configuration files.",
     "run": "Run HAProxy with a load-balancer graph on this machine, and watch its traffic.",
     "schema": "Print the JSON Schema of a load-balancer graph.",
+    "stats": "Say what listeners, pools and members do and have done: of a HAProxy here, or of an agent.",
+    "top": "Show what listeners, pools and members do, again and again.",
     "where": "Say where a client's request goes: which listener, policy, pool and member, and why.",
 }
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import ipaddress
 import itertools
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
-from agent.client import PORT, AgentClient
+from agent.client import AgentClient
 from agent.clock import SystemClock
 from agent.errors import AgentUnreachable, InvalidRequest
 from hydria.cli import FINE, agent_view
@@ -20,34 +18,12 @@ from hydria.cli.agent_looks import Look, rates
 from hydria.cli.ending import ended_by_signals
 from hydria.cli.inputs import json_option
 from hydria.cli.output import Output
+from hydria.cli.place import PORT, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _Verb = TypeVar("_Verb", bound="Callable[..., int]")
-
-_PLACE = re.compile(r"(\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(:(?P<port>\d{1,5}))?", re.ASCII)
-
-
-def place(text: str) -> tuple[str, int]:
-    """Address and port of `ADDRESS[:PORT]`; an IPv6 address with a port needs brackets. Raises ValueError."""
-    if _is_ipv6(text):
-        return text, PORT
-    found = _PLACE.fullmatch(text)
-    port = int(found["port"] or PORT) if found else 0
-    if not found or not 1 <= port <= 65535 or (found["six"] and not _is_ipv6(found["six"])):
-        raise ValueError(
-            f"{text!r} given; an address or a name is needed, with a port or without: 192.0.2.5, 192.0.2.5:9443, [2001:db8::5]:9443"
-        )
-    return found["six"] or found["host"], port
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _address(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, int]:

@@ -103,7 +103,8 @@ class LiveTable(Watcher):
         self._live.update(picture(rows), refresh=True)
 
 
-_STATUS_STYLES = {
+#: By HAProxy's words.
+STATUS_STYLES = {
     "OPEN": "green",
     "UP": "green",
     "no check": "green",
@@ -132,7 +133,7 @@ def picture(rows: Sequence[Row]) -> Group:
         table.add_row(
             Text(visible(title), style="bold" if row.kind == "listener" else ""),
             Text(row.place),
-            Text(visible(row.status), style=_STATUS_STYLES.get(row.status, "")),
+            Text(visible(row.status), style=STATUS_STYLES.get(row.status, "")),
             "" if row.weight is None else str(row.weight),
             str(row.sessions),
             str(row.total),
