@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 from agent.haproxy import Haproxy
 
+pytest_plugins = ("support.adversity",)
+
 # Nothing is a failure because a machine is busy. Without a deadline of its own, an example may take 200 ms of anybody's clock.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
