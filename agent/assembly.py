@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -113,35 +114,29 @@ class Assembly:
     def take_over(self) -> Agent:
         """At the start of an agent: goes on where the last one was ended, however that was. Raises AgentError, OSError.
 
-        What takes its time, as looking whether each HAProxy serves, goes on when this returns.
+        What takes its time, as looking whether each HAProxy serves, goes on when this returns. Of the network, what the last one was ended
+        in the middle of is finished; what cannot be done about it is told, and nobody else waits for that.
         """
-        self.network.prepare()
+        for problem in _tried(self.network.prepare):
+            _log.error("the network is not as it should be", problem=problem)
         self._services.restore()
         self._haproxies.followers.append(self._metrics.follow)
-        threading.Thread(target=self._settle, name="restore", daemon=True).start()
+        threading.Thread(target=lambda: self._settle(self.network.restore), name="restore", daemon=True).start()
         self.heart.start()
         return self.agent
 
     def restore(self) -> list[str]:
         """After a reboot: the network as it was, then all programs that should run. What did not go well, in words; it does what it can."""
-        problems = []
-        for restore in (self.network.restore, self._services.restore):
-            try:
-                restore()
-            except (AgentError, OSError) as error:
-                problems.append(str(error))
-        return [*problems, *self._settle()]
+        return self._settle(self.network.restore, self._services.restore)
 
     def _running_lvs(self) -> list[str]:
         return [listener for listener in self._lvs.ids() if self._lvs.running(listener)]
 
-    def _settle(self) -> list[str]:
+    def _settle(self, *before: Callable[[], list[str] | None]) -> list[str]:
+        """Has everything be as it should, `before` first; what did not go well, in words."""
         problems: list[str] = []
-        for part in (self._haproxies, self._lvs, self._vrrp):
-            try:
-                problems += part.restore()
-            except (AgentError, OSError) as error:
-                problems.append(str(error))
+        for restore in (*before, self._haproxies.restore, self._lvs.restore, self._vrrp.restore):
+            problems += _tried(restore)
         for problem in problems:
             _log.error("not as it was", problem=problem)
         return problems
@@ -151,3 +146,11 @@ class Assembly:
         for name in ("bind_host", "bind_port", "base_path", "base_cert_dir", "haproxy_cmd", "agent_server_network_dir"):
             if getattr(settings, name) != getattr(self._started_with, name):
                 _log.warning("setting is followed at the next start only", setting=name)
+
+
+def _tried(act: Callable[[], list[str] | None]) -> list[str]:
+    """Does something that may tell problems or fail; the problems."""
+    try:
+        return act() or []
+    except (AgentError, OSError) as error:
+        return [str(error)]

@@ -334,6 +334,15 @@ def test_an_agent_that_is_stopped_leaves_everything_running(site: Site) -> None:
     assert site.serves()
 
 
+def test_an_agent_that_starts_finishes_what_the_last_one_could_not(site: Site) -> None:
+    site.set_up()
+    site.amphora.kill()
+    site.amphora.traffic.ip(f"address del {VIP}/32 dev eth1")
+    assert not site.serves()
+    site.amphora.start()
+    eventually(site.serves, "the service")
+
+
 def test_a_haproxy_that_crashes_comes_back(site: Site) -> None:
     site.set_up()
     before = site.haproxies()
