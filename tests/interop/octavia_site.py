@@ -25,16 +25,20 @@ if TYPE_CHECKING:
 
 VIP, VIP6 = "203.0.113.10", "2001:db8:1::10"
 CLIENT, CLIENT6 = "203.0.113.100", "2001:db8:1::100"
-VIP_NETWORK = {"ip_address": VIP, "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "host_routes": []}
-VIP6_NETWORK = {"ip_address": VIP6, "cidr": "2001:db8:1::/64", "gateway_ip": "2001:db8:1::1", "host_routes": []}
+VIP_NETWORK: dict[str, Any] = {"ip_address": VIP, "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "host_routes": []}
+VIP6_NETWORK: dict[str, Any] = {"ip_address": VIP6, "cidr": "2001:db8:1::/64", "gateway_ip": "2001:db8:1::1", "host_routes": []}
 MEMBERS, MEMBERS6 = ("198.51.100.201", "198.51.100.202"), ("2001:db8:2::201",)
 _CONTROLLER, _MANAGEMENT_NETWORK = "192.0.2.1", 24
 
 
 class Site:
-    """`topology` says how many amphorae there are. A context manager; leaving it ends all but the controller."""
+    """`topology` says how many amphorae there are, `by_ipv6` whether VIP6 is the first of the two VIPs.
 
-    def __init__(self, controller: Controller, directory: Path, topology: str = "SINGLE") -> None:
+    A context manager; leaving it ends all but the controller.
+    """
+
+    def __init__(self, controller: Controller, directory: Path, topology: str = "SINGLE", *, by_ipv6: bool = False) -> None:
+        self.networks = (VIP6_NETWORK, VIP_NETWORK) if by_ipv6 else (VIP_NETWORK, VIP6_NETWORK)
         self.octavia = controller.octavia
         self.controller = controller.machine
         self.topology = topology
@@ -131,7 +135,8 @@ class Site:
 
     def vrrp_address(self, machine: AgentMachine) -> str:
         """The machine's own address on the VIP's segment."""
-        return f"203.0.113.{21 + self.machines.index(machine)}"
+        number = 21 + self.machines.index(machine)
+        return f"2001:db8:1::{number}" if ":" in self.networks[0]["ip_address"] else f"203.0.113.{number}"
 
     def mac(self, machine: AgentMachine, number: int) -> str:
         """The hardware address of the machine's `number`th interface for traffic."""
@@ -139,7 +144,7 @@ class Site:
 
     def plug_vip(self, machine: AgentMachine) -> None:
         """The cloud plugs the VIP's interface, Octavia tells the agent."""
-        self.cloud.plug("vips", machine.machine, self.mac(machine, 1), "ens4")
+        self.attach(machine, 1)
         port = {"id": str(uuid.uuid4()), "mac_address": self.mac(machine, 1), "mtu": 1450, "fixed_ips": []}
         self.driver_call(
             "post_vip_plug",
@@ -147,14 +152,18 @@ class Site:
             {"model": "load_balancer"},
             None,
             {"model": "port", "of": port},
-            {"model": "subnet", "of": VIP_NETWORK},
-            {"model": "additional_vips", "of": [VIP_NETWORK, VIP6_NETWORK]},
+            {"model": "subnet", "of": self.networks[0]},
+            {"model": "additional_vips", "of": self.networks},
         )
 
     def plug_members(self, machine: AgentMachine) -> None:
         """As `plug_vip`, for the members' segment."""
-        self.cloud.plug("members", machine.machine, self.mac(machine, 2), "ens5")
+        self.attach(machine, 2)
         self.tell_of_members(machine, 1450)
+
+    def attach(self, machine: AgentMachine, number: int) -> None:
+        """The cloud plugs the machine's `number`th interface for traffic, without a word to anybody."""
+        self.cloud.plug({1: "vips", 2: "members"}[number], machine.machine, self.mac(machine, number), f"ens{3 + number}")
 
     def tell_of_members(self, machine: AgentMachine, mtu: int) -> None:
         """Octavia tells the agent of the interface on the members' segment."""

@@ -285,6 +285,18 @@ def test_the_agent_may_die_and_come_back(everything: Everything) -> None:
     assert get(everything, 80).status == 200
 
 
+def test_the_machine_may_be_switched_off_and_on(everything: Everything) -> None:
+    """Its interfaces are there again, as hardware is; of everything else, only what is on the disk."""
+    site = everything.site
+    before = site.client_call("get_all_listeners")
+    site.machine.power_off()
+    for number in (1, 2):
+        site.attach(site.machine, number)
+    site.machine.start()
+    eventually(lambda: site.client_call("get_all_listeners") == before, "all listeners")
+    assert {get(everything, 80, address=VIP6).name for _ in range(4)} == {"one", "two"}
+
+
 def test_certificates_and_configuration_are_changed_by_the_driver(everything: Everything) -> None:
     site = everything.site
     amphora = {"model": "amphora", "of": site.machine.id}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from octavia_process import Controller
-from octavia_site import MEMBERS, VIP, VIP6, VIP6_NETWORK, VIP_NETWORK, Site
+from octavia_site import MEMBERS, VIP, VIP6, Site
 from support.agents import AgentMachine
 from support.graphs import listener, pool
 from support.polling import eventually
@@ -19,9 +19,9 @@ pytest_plugins = ["octavia_fixtures"]
 ROUTE = {"destination": "192.0.2.128/25", "nexthop": "203.0.113.9"}
 
 
-@pytest.fixture
-def site(controller: Controller, directory: Path) -> Iterator[Site]:
-    with Site(controller, directory / "pair", "ACTIVE_STANDBY") as site:
+@pytest.fixture(params=[False, True], ids=["IPv4", "IPv6"])
+def site(controller: Controller, directory: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    with Site(controller, directory / f"pair-{request.param:d}", "ACTIVE_STANDBY", by_ipv6=request.param) as site:
         yield site
 
 
@@ -31,22 +31,23 @@ def has_vip(machine: AgentMachine) -> bool:
 
 def answered_by(site: Site, cookie: str) -> str | None:
     with site.client.entered():
-        return fetch((VIP, 80), headers={"Cookie": cookie, "X-Lab-Set-Cookie": cookie}).name
+        return fetch((site.networks[0]["ip_address"], 80), headers={"Cookie": cookie, "X-Lab-Set-Cookie": cookie}).name
 
 
 def test_a_pair(site: Site) -> None:
+    first, second = (network["ip_address"] for network in site.networks)
     sticky = {"type": "APP_COOKIE", "cookie_name": "SESSION"}
     backends = [site.http_backend("one"), site.http_backend("two", MEMBERS[1])]
     site.describe(
         {
             "name": "pair",
-            "vip_address": VIP,
-            "additional_vips": [{"ip_address": VIP6}],
+            "vip_address": first,
+            "additional_vips": [{"ip_address": second}],
             "listeners": [listener("web", "servers", protocol_port=80)],
             "pools": [pool("servers", *backends, session_persistence=sticky)],
         }
     )
-    networks = [{**VIP_NETWORK, "host_routes": [ROUTE]}, VIP6_NETWORK]
+    networks = [network | {"host_routes": [] if ":" in network["cidr"] else [ROUTE]} for network in site.networks]
     for machine in site.machines:
         site.plug_vip(machine)
         site.plug_members(machine)
