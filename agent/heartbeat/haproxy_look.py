@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent.errors import SocketFault
 from agent.heartbeat.counters import Counts, Ledger
@@ -13,16 +13,27 @@ from agent.heartbeat.held_worker import HeldWorker, OldWorker
 from agent.heartbeat.message import ListenerState, PoolState
 from agent.stats_socket import MasterSocket, StatsSocket
 from fastpath import stats
-from fastpath.stats import Backend, Frontend, Heartbeat
+from fastpath.stats import Backend, Frontend, Servers
 
 if TYPE_CHECKING:
     from agent.clock import Clock
 
+T = TypeVar("T")
+
 #: Proxies with this in their name serve metrics inside the machine; they are nobody's traffic.
 _INTERNAL = "prometheus"
 
-#: The worker says who it is and what it sees over one connection, so the counters are surely its own.
-_LOOK = "show info;show stat -1 7 -1"
+#: The worker says who it is and what it sees over one connection, so the counters are surely its own. Frontends and backends are cheap, servers are
+#: what costs (docs/measurements/statistics.md).
+_GLIMPSE = "show info;show stat -1 3 -1"
+_LOOK = f"{_GLIMPSE};show stat -1 4 -1"
+
+#: From so many servers on, every other look is a glimpse, and at servers of those backends only that have changed, so many at most.
+MANY = 5_000
+_CHANGED = 20
+
+#: What a backend's row shows of its servers: how many are active and do not, went down, what they weigh.
+_SIGNS = ("act", "bck", "chkdown", "weight")
 
 
 class NotRunning(SocketFault):
@@ -43,16 +54,36 @@ class Seen(NamedTuple):
     pools: Mapping[str, PoolState]
 
 
+class _Answer(NamedTuple):
+    """What a worker said. `signs`: what shows of each backend that something about its servers has changed."""
+
+    pid: int
+    frontends: list[Frontend]
+    backends: list[Backend]
+    signs: dict[str, tuple[object, ...]]
+
+
+class _Last(NamedTuple):
+    """What the last look saw; `many`: that the next one may be a glimpse."""
+
+    pid: int = 0
+    pools: Mapping[str, PoolState] = {}
+    signs: Mapping[str, tuple[object, ...]] = {}
+    many: bool = False
+
+
 class HaproxyLook:
     """Looks at the HAProxy of the load balancer `lb`; what it counts goes into `ledger`. `proc` is where the kernel tells of processes."""
 
-    def __init__(self, lb: str, sockets: Sockets, ledger: Ledger, clock: Clock, proc: Path = Path("/proc")) -> None:
+    def __init__(self, lb: str, sockets: Sockets, ledger: Ledger, clock: Clock, *, proc: Path = Path("/proc"), many: int = MANY) -> None:
         self._lb = lb
         self._sockets = sockets
         self._ledger = ledger
         self._clock = clock
         self._proc = proc
+        self._many = many
         self._held: dict[str, HeldWorker | OldWorker] = {}
+        self._last = _Last()
         self._old: dict[str, dict[str, int]] = {}  # old worker → frontend → connections
         self._ended: list[str] = []
 
@@ -62,17 +93,39 @@ class HaproxyLook:
         return len(self._old)
 
     def look(self) -> Seen:
-        """All of it, from one `show stat` of the worker that serves. Raises NotRunning; SocketFault where there is one that does not answer."""
-        pid, seen = self._ask()
+        """All of it, from one `show stat` of the worker that serves. Raises NotRunning; SocketFault where there is one that does not answer.
+
+        Where there are many servers, what every other look does not see of them is as the one before saw it.
+        """
+        seen = self._glimpse() if self._last.many else None
+        if seen is None:
+            seen = self._ask(_LOOK)
+            pools = {backend.name: _pool(backend.status, backend.servers) for backend in seen.backends if _is_pool(backend.name)}
+            many = sum(len(pool.members) for pool in pools.values()) >= self._many
+            self._last = _Last(seen.pid, pools, seen.signs, many)
         frontends = _ours(seen.frontends)
-        self._ledger.see(self._key(pid), _counts(frontends))
+        self._ledger.see(self._key(seen.pid), _counts(frontends))
         self.follow()
         present = {frontend.name: frontend.scur for frontend in frontends}
         for connections in self._old.values():
             for name in connections.keys() & present.keys():
                 present[name] += connections[name]
-        listeners = {frontend.name: ListenerState(frontend.status, present[frontend.name]) for frontend in frontends}
-        return Seen(listeners, {backend.name: _pool(backend) for backend in seen.backends if _is_pool(backend.name)})
+        return Seen({each.name: ListenerState(each.status, present[each.name]) for each in frontends}, self._last.pools)
+
+    def _glimpse(self) -> _Answer | None:
+        """A look at all but servers, and at those of backends that have changed; None where a whole look is better."""
+        seen, last = self._ask(_GLIMPSE), self._last
+        changed = [backend for backend in seen.backends if seen.signs[backend.name] != last.signs.get(backend.name)]
+        if seen.pid != last.pid or seen.signs.keys() != last.signs.keys() or len(changed) > _CHANGED:
+            return None
+        pools = {**last.pools}
+        for backend in changed:
+            if backend.name in pools:
+                [servers] = self._read(stats.heartbeat, self._answer(f"show stat {backend.name} 4 -1")).backends or [backend]
+                pools[backend.name] = _pool(backend.status, servers.servers)
+        # The next look is a whole one.
+        self._last = _Last(seen.pid, pools, seen.signs)
+        return seen
 
     def follow(self) -> bool:
         """Attends to workers that come and go; whether one has ended, which `let_go` lets exit after the ledger is safe."""
@@ -105,18 +158,33 @@ class HaproxyLook:
             worker.close()
         self._held.clear()
 
-    def _ask(self) -> tuple[int, Heartbeat]:
-        answer = self._answer()
-        info, separator, dump = answer.partition(b"\n\n")
-        try:
-            return stats.info(info + separator, ("Pid",)).numbers["Pid"], stats.heartbeat(dump)
-        except (KeyError, ValueError) as error:
-            raise SocketFault(f"{self._sockets.worker[0]}: `{_LOOK}` answers what cannot be read: {error}") from error
+    def _ask(self, command: str) -> _Answer:
+        """Asks _GLIMPSE or _LOOK."""
+        info, _, rest = self._answer(command).partition(b"\n\n")
+        # No row of a frontend or backend has an empty line; those of servers may, in what a check was answered.
+        few, _, servers = rest.partition(b"\n\n")
+        pid = self._read(lambda dump: stats.info(dump, ("Pid",)).numbers["Pid"], info + b"\n\n")
+        few += b"\n\n"
+        seen = self._read(stats.heartbeat, few)
+        columns = self._read(lambda dump: stats.columns(dump, ("pxname", "svname", "status"), _SIGNS), few)
+        rows = zip(*columns.texts.values(), *columns.numbers.values(), strict=True)
+        signs = {row[0]: tuple(row[2:]) for row in rows if row[1] == "BACKEND"}
+        backends = seen.backends
+        if servers:
+            listed = {backend.name: backend.servers for backend in self._read(stats.heartbeat, servers).backends}
+            backends = [backend._replace(servers=listed.get(backend.name, backend.servers)) for backend in backends]
+        return _Answer(pid, seen.frontends, backends, signs)
 
-    def _answer(self) -> bytearray:
+    def _read(self, read: Callable[[bytearray], T], dump: bytearray) -> T:
+        try:
+            return read(dump)
+        except (KeyError, ValueError) as error:
+            raise SocketFault(f"{self._sockets.worker[0]}: HAProxy answers what cannot be read: {error}") from error
+
+    def _answer(self, command: str) -> bytearray:
         for path in self._sockets.worker:
             try:
-                return StatsSocket(path, clock=self._clock).ask_bytes(_LOOK)
+                return StatsSocket(path, clock=self._clock).ask_bytes(command)
             except SocketFault as error:
                 if not isinstance(error.__cause__, ConnectionRefusedError | FileNotFoundError):
                     raise
@@ -182,9 +250,23 @@ def _is_pool(name: str) -> bool:
     return name.count(":") == 1 and _INTERNAL not in name
 
 
-def _pool(backend: Backend) -> PoolState:
+def _pool(backend_status: str, servers: Servers) -> PoolState:
     # Some versions of HAProxy call a server that drains, which is one of weight 0, UP.
-    return PoolState(
-        backend.status,
-        {server.name: "DRAIN" if server.status == "UP" and server.weight == 0 else server.status for server in backend.servers},
-    )
+    members = {
+        server.name: status if (status := server.status) != "UP" or server.weight else "DRAIN"  # twenty thousand times a beat
+        for server in servers
+    }
+    words = {status: member_status(status) for status in set(members.values())}
+    if any(status != word for status, word in words.items()):
+        members = {member: words[status] for member, status in members.items()}
+    return PoolState(backend_status, members)
+
+
+def member_status(status: str) -> str:
+    """A server's status in the words that the receiver heeds.
+
+    "MAINT (via …)" and "DRAIN (agent)" say why, too; NOLB is a server that has its check say that it wants no new clients.
+    """
+    if status.startswith("MAINT"):
+        return "MAINT"
+    return "DRAIN" if status.startswith(("DRAIN", "NOLB")) else status

@@ -231,7 +231,7 @@ class Heart:
         for lb in present:
             if lb not in self._looks:
                 sockets = Sockets((self._paths.admin_socket(lb), self._paths.stats_socket(lb)), self._paths.master_socket(lb))
-                self._looks[lb] = HaproxyLook(lb, sockets, self._ledger, self._clock, self._proc)
+                self._looks[lb] = HaproxyLook(lb, sockets, self._ledger, self._clock, proc=self._proc)
         return self._looks
 
     def _tell(self, amphora_id: str, key: str, seen: Seen) -> str | None:

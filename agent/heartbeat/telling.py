@@ -19,7 +19,7 @@ From small to large:
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from typing import NamedTuple
@@ -29,8 +29,8 @@ from agent.heartbeat.message import LARGEST, Pools, PoolState
 #: Bytes that a datagram has at most as long as anything in it can rest: a dozen fragments of an Ethernet.
 COMFORT = 16_384
 
-#: Datagrams of one beat.
-_MOST = 16
+#: Datagrams of one beat, at most.
+_MOST = 8
 
 #: How often a status is told with precedence: any datagram may be lost.
 _TIMES = 3
@@ -46,6 +46,9 @@ _BASE, _LISTENER, _POOL, _MEMBER = 200, 45, 46, 22.6
 
 #: The part of a datagram to be filled by what must be in it before pools become coarse, and to which it must fall before they are exact again.
 _HIGH, _LOW = 0.95, 0.8
+
+#: The part of a datagram that members which rest have in any case.
+_ROOM = 0.25
 
 NO_CHECK = "no check"
 MAINT = "MAINT"
@@ -133,45 +136,40 @@ class Teller:
 
     def _plan(self, listeners: int, pools: Pools) -> _Plan:
         once = {name.partition(":")[0]: (name, pool) for name, pool in pools.items()}
-        busy = {key: [sum(1 for status in pool.members.values() if status not in (NO_CHECK, MAINT)), 0] for key, (_, pool) in once.items()}
-        for key, (_, pool) in once.items():
-            busy[key][1] = sum(1 for status in pool.members.values() if status.startswith("UP"))
-        needed = sum(count for count, _ in busy.values())
-        idle = sum(len(pool.members) for _, pool in once.values()) - needed
+        counts = {key: Counter(pool.members.values()) for key, (_, pool) in once.items()}
+        healthy = {key: sum(number for status, number in each.items() if status.startswith("UP")) for key, each in counts.items()}
+        idle = sum(each[NO_CHECK] + each[MAINT] for each in counts.values())
+        needed = sum(each.total() for each in counts.values()) - idle
         if self._estimate(listeners, len(once), needed) <= self.limit * _LOW:
             self.coarse.clear()
         self.coarse &= once.keys()
-        rested = sum(busy[key][1] for key in self.coarse)
-        for key in sorted(busy, key=lambda key: (-busy[key][1], key)):
+        rested = sum(healthy[key] for key in self.coarse)
+        for key in sorted(healthy, key=lambda key: (-healthy[key], key)):
             waiting = (idle + rested) / _FIRST_ROUND if rested else 0
-            if self._estimate(listeners, len(once), needed - rested + int(waiting)) <= self.limit * _HIGH or not busy[key][1]:
+            if self._estimate(listeners, len(once), needed - rested + int(waiting)) <= self.limit * _HIGH or not healthy[key]:
                 break
             if key not in self.coarse:
                 self.coarse.add(key)
-                rested += busy[key][1]
+                rested += healthy[key]
         always: dict[str, PoolState] = {}
         place: dict[str, str] = {}
         resting: dict[str, str] = {}
         for key, (name, pool) in once.items():
-            coarse = key in self.coarse
-            kept = {}
-            for member, status in pool.members.items():
-                if status in (NO_CHECK, MAINT):
-                    resting[member] = status
-                elif coarse and status.startswith("UP"):
-                    resting[member] = NO_CHECK
-                else:
-                    kept[member] = status
-                    continue
-                place[member] = name
+            told = {status: _rest(status, coarse=key in self.coarse) for status in counts[key]}
+            rests = {member: rest for member, status in pool.members.items() if (rest := told[status]) is not None}
+            kept = {member: status for member, status in pool.members.items() if told[status] is None} if rests else pool.members
+            resting |= rests
+            place |= dict.fromkeys(rests, name)
             always[name] = PoolState(pool.status, kept)
-        cut = self._cut(listeners, always)
+        cut = self._cut(listeners, always, len(resting))
         return _Plan(always, place, resting, cut)
 
-    def _cut(self, listeners: int, always: dict[str, PoolState]) -> int:
+    def _cut(self, listeners: int, always: dict[str, PoolState], resting: int) -> int:
         """Takes out members that are down, as many as are too many, but one in each pool; how many."""
         members = sum(len(pool.members) for pool in always.values())
-        excess = -int((self.limit * _HIGH - self._estimate(listeners, len(always), members)) / (_MEMBER * self._measured))
+        # What rests must find room, too.
+        size = self.limit * _HIGH - min(resting / _FIRST_ROUND * _MEMBER, self.limit * _ROOM)
+        excess = -int((size - self._estimate(listeners, len(always), members)) / (_MEMBER * self._measured))
         cut = 0
         for name, pool in sorted(always.items(), key=lambda item: -len(item[1].members)):
             if cut >= excess:
@@ -183,11 +181,12 @@ class Teller:
         return cut
 
     def _spread(self, listeners: int, plan: _Plan, seal: Seal) -> Iterator[Part]:
-        if self._told.keys() - plan.resting.keys():
+        if self._told == plan.resting:
+            fresh = []
+        else:
             self._told = {member: status for member, status in self._told.items() if member in plan.resting}
             self._again = {member: times for member, times in self._again.items() if member in plan.resting}
-        told = self._told
-        fresh = [member for member, status in plan.resting.items() if told.get(member) != status]
+            fresh = [member for member, status in plan.resting.items() if self._told.get(member) != status]
         if self._before and len(fresh) > 1:
             # What the database has as ONLINE must be told before it is left out; what is new there is OFFLINE, and may wait.
             known = set(chain.from_iterable(pool.members for pool in self._before.values()))
@@ -202,7 +201,7 @@ class Teller:
             chosen = fresh[begun : begun + room]
             if len(chosen) == news:
                 # What changed last is what matters most.
-                turns = chain(reversed(self._again), told)
+                turns = chain(reversed(self._again), self._told)
                 wanted = dict.fromkeys(chain(chosen, islice(turns, 2 * room)))
                 chosen = list(islice(wanted, room))
             part = self._fitting(listeners, plan, chosen, seal, number)
@@ -230,3 +229,10 @@ class Teller:
             if len(datagram) <= self.limit or not chosen:
                 return Part(datagram, {member: plan.resting[member] for member in chosen})
             chosen = chosen[: int(len(chosen) * 0.9 * self.limit / len(datagram))]
+
+
+def _rest(status: str, *, coarse: bool) -> str | None:
+    """What a member that may rest is told as; None for one that may not."""
+    if status in (NO_CHECK, MAINT):
+        return status
+    return NO_CHECK if coarse and status.startswith("UP") else None

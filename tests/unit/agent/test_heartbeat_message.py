@@ -9,13 +9,14 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.heartbeat import counters
 from agent.heartbeat.counters import Counts, Ledger
-from agent.heartbeat.message import ListenerState, PoolState, document, seal
+from agent.heartbeat.message import ListenerState, Pools, PoolState, document, seal
 from agent.heartbeat.telling import Part, Teller
 
 # --- the message ---
@@ -66,7 +67,7 @@ def test_what_is_told_is_what_was_counted(steps: list[tuple[str, str, Counts]]) 
             runs[worker] += 1
             now[worker] = Counts()
         elif what == "reload ledger":
-            ledger = counters.msgspec.json.decode(counters.msgspec.json.encode(ledger), type=Ledger)
+            ledger = msgspec.json.decode(msgspec.json.encode(ledger), type=Ledger)
         else:
             taken = ledger.take({"l": None})
             if what == "take":
@@ -94,7 +95,7 @@ def test_the_ledger_is_kept_and_a_reboot_ends_its_workers(tmp_path: Path) -> Non
     assert counters.load(file, "boot 1") == Ledger("boot 1")
     ledger = Ledger("boot 1")
     ledger.see("w", {"l": Counts(1, 2, 3, 4)})
-    counters.save(counters.msgspec.json.encode(ledger), file)
+    counters.save(msgspec.json.encode(ledger), file)
     assert counters.load(file, "boot 1") == ledger
     assert counters.load(file, "boot 2") == Ledger("boot 2", {}, {"l": Counts(1, 2, 3, 4)})
     file.write_text("{")
@@ -181,7 +182,12 @@ def test_a_beat_tells_all_that_can_be_told(limit: int, sizes: list[int], changes
 def test_a_small_message_is_octavia_s_own() -> None:
     pools = {"p:l1": PoolState("UP", {"m": "no check"}), "p:l2": PoolState("UP", {"m": "MAINT"})}
     seen = []
-    [part] = Teller().parts(2, pools, lambda some, _: seen.append(some) or b"x")
+
+    def sealed(some: Pools, _: int) -> bytes:
+        seen.append(some)
+        return b"x"
+
+    [part] = Teller().parts(2, pools, sealed)
     assert seen == [pools]
     assert part.rested == {}
 
