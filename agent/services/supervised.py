@@ -65,8 +65,7 @@ class SupervisedServices:
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
-        for directory in (run, state):
-            directory.mkdir(parents=True, exist_ok=True)
+        self._make_directories()
         self._kept = {program.name: _Kept(program, recorded(self._record(program.name))) for program in self._wanted()}
 
     def start(self, program: Program, /) -> None:
@@ -79,6 +78,7 @@ class SupervisedServices:
             self._begin_watch()
             kept = self._kept.get(program.name)
             if kept is None:
+                self._make_directories()
                 replace_file(self._wish(program.name), msgspec.json.format(msgspec.json.encode(program)) + b"\n")
                 kept = self._kept[program.name] = _Kept(program, recorded(self._record(program.name)))
             if not _runs(kept):
@@ -145,6 +145,11 @@ class SupervisedServices:
         if self._watch is not None:
             self._watch.join()
 
+    def _make_directories(self) -> None:
+        """Also when somebody has removed them meanwhile."""
+        for directory in (self._run, self._state):
+            directory.mkdir(parents=True, exist_ok=True)
+
     def _wanted(self) -> list[Program]:
         found = []
         for wish in sorted(self._state.glob("*.json")):
@@ -156,6 +161,7 @@ class SupervisedServices:
 
     def _launch(self, kept: _Kept) -> None:
         name = kept.program.name
+        self._make_directories()
         if kept.identity is not None:
             self._end(name, kept.identity, patience=0)
         if kept.child is not None:
