@@ -32,6 +32,9 @@ _GLANCE = 1.0
 #: How often, and seconds apart, a HAProxy that is not there is looked for: one that is being started is not dead.
 _ATTEMPTS, _PAUSE = 3, 0.2
 
+#: Different reasons for silence that are counted apart.
+_REASONS = 50
+
 #: Seconds between two datagrams of a beat: a receiver's buffer may hold no more than two or three of the largest.
 _APART = 0.1
 
@@ -134,7 +137,8 @@ class Heart:
             reason = self._beat(settings)
             self._save()
             if reason is not None:
-                self._silences[reason] += 1
+                known = reason in self._silences or len(self._silences) < _REASONS
+                self._silences[reason if known else "others"] += 1
             if reason != self._silent and reason is not None:
                 _log.warning("no heartbeat", reason=reason)
             elif self._silent is not None and reason is None:
@@ -228,6 +232,8 @@ class Heart:
         present = self._loadbalancers()
         for lb in self._looks.keys() - present:
             self._looks.pop(lb).close()
+            for worker in [key for key in self._ledger.seen if key.startswith(f"{lb}/")]:
+                self._ledger.finish(worker)
         for lb in present:
             if lb not in self._looks:
                 sockets = Sockets((self._paths.admin_socket(lb), self._paths.stats_socket(lb)), self._paths.master_socket(lb))
