@@ -5,6 +5,9 @@ The statuses are those that Octavia's controller takes for errors (400, 404, 409
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 
 class AgentError(Exception):
     """Base of all errors of this package; never raised itself."""
@@ -63,6 +66,24 @@ class ConflictError(AgentError):
     status = 409
 
 
+class PreconditionFailed(ConflictError):
+    """What serves is not what the caller took it for. Nothing has been changed. Only 2.0 has it."""
+
+    code = "precondition-failed"
+    status = 412
+
+
+class GraphRefused(AgentError):
+    """The graph cannot be served: `problems` are all that was found, as `compiler.problems.Problem` in JSON. Only 2.0 has it."""
+
+    code = "graph-problems"
+    status = 422
+
+    def __init__(self, message: str, problems: Sequence[Mapping[str, Any]]) -> None:
+        self.problems = list(problems)
+        super().__init__(message)
+
+
 class SystemFault(AgentError):
     """The machine, or Hydria itself, failed; the configuration is not to blame."""
 
@@ -85,6 +106,12 @@ class SocketFault(SystemFault):
     """A socket of HAProxy did not answer, or not with a whole answer."""
 
     code = "socket-fault"
+
+
+class CommandRefused(SystemFault):
+    """HAProxy did not do what it was told while it runs; the message has the command and its words. Some commands before may be in force."""
+
+    code = "command-refused"
 
 
 class AgentUnreachable(SystemFault):

@@ -42,19 +42,25 @@ class _Socket:
         self._limit = limit
         self._clock = clock or SystemClock()
 
-    def ask(self, command: str) -> str:
+    def ask(self, command: str, payload: bytes | None = None) -> str:
         """The whole answer to one command, as text. Raises SocketFault; ValueError for a command of more than one line."""
-        return self.ask_bytes(command).decode(errors="backslashreplace")
+        return self.ask_bytes(command, payload).decode(errors="backslashreplace")
 
-    def ask_bytes(self, command: str) -> bytearray:
-        """The whole answer to one command. Raises SocketFault; ValueError for a command of more than one line."""
+    def ask_bytes(self, command: str, payload: bytes | None = None) -> bytearray:
+        """The whole answer to one command; `payload` are whole lines that belong to it, of which the first empty one would be the end.
+
+        Raises SocketFault; ValueError for a command of more than one line, or a payload with an empty one.
+        """
         if "\n" in command:
             raise ValueError(f"one command a connection, not {command!r}")
+        if payload is not None and (b"\n\n" in payload or payload[:1] in (b"", b"\n") or payload[-1:] != b"\n"):
+            raise ValueError(f"the payload of {command!r} is not whole lines, none of them empty")
+        whole = command.encode() + (b"\n" if payload is None else b" <<\n" + payload + b"\n")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(self._timeout)
                 connection.connect(str(self.path))
-                connection.sendall(command.encode() + b"\n")
+                connection.sendall(whole)
                 if self.conversational:
                     connection.shutdown(socket.SHUT_WR)
                 answer = self._read(connection)

@@ -26,6 +26,10 @@ class Feature(StrEnum):
 
     NO_ALPN = "a way to offer no protocol by ALPN (`no-alpn`)"
     HASH_KEY = "a choice of what the consistent hash knows servers by (`hash-key`)"
+    ADDED_SERVER_COOKIE = "a cookie for a server that is added while it runs (`cookie`)"
+    ADDED_SERVER_DYNAMIC_COOKIE = "a cookie that it makes itself for a server that is added while it runs (`dynamic-cookie-key`)"
+    AUTHORITIES_REPLACED = "a way to replace authorities and revocation lists while it runs after which certificates can be, too"
+    REMOVAL_ENDS_IDLE = "a removal of a server while it runs for which idle connections are no hindrance"
 
 
 #: Connections of a listener that sets no limit (`connection_limit` -1).
@@ -35,6 +39,10 @@ DEFAULT_CONNECTION_LIMIT = 50_000
 FIRST_HAPROXY: dict[Feature, Version] = {
     Feature.NO_ALPN: (2, 8),
     Feature.HASH_KEY: (3, 0),
+    Feature.ADDED_SERVER_COOKIE: (2, 8),
+    Feature.ADDED_SERVER_DYNAMIC_COOKIE: (2, 8),
+    Feature.AUTHORITIES_REPLACED: (2, 8),
+    Feature.REMOVAL_ENDS_IDLE: (3, 0),
 }
 
 
