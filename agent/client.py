@@ -1,4 +1,4 @@
-"""`AgentClient`: every call of the 1.0 contract as a method, for controllers and for the command.
+"""`AgentClient`: every call of the 1.0 contract as a method, for controllers and for the command; those of 2.0 are `agent.client_graphs`.
 
 What the agent refuses is raised as what it raised there, with what it said: `agent.errors`. That no connection came about is tried again, as
 often as is wanted; nothing else is, because only who called knows whether a call may be made twice.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -18,6 +18,7 @@ import msgspec
 from agent import client_requests
 from agent.answers import Details, Digest, Done, Info, Interface, Listener, Version
 from agent.client_connection import AgentConnection, Answer, client_context
+from agent.client_graphs import GraphCalls
 from agent.client_refusals import refusal
 from agent.clock import Clock, SystemClock
 from agent.errors import InvalidRequest, UnexpectedAnswer
@@ -35,7 +36,7 @@ TIMEOUT = 120.0
 T = TypeVar("T")
 
 
-class AgentClient:
+class AgentClient(GraphCalls):
     """An agent, over mutual TLS. Its methods may be called from several threads at once.
 
     `address` is an IPv4 or IPv6 address (a link-local one with its zone), or a host name. The agent must have a certificate of an authority
@@ -203,8 +204,15 @@ class AgentClient:
         if answer.headers.get("etag", digest).strip('"') != digest:
             raise UnexpectedAnswer(f"{self.place}: PUT {path}: what the agent has stored is not what was sent")
 
-    def _call(self, method: str, path: str, content: bytes | None = None, content_type: str | None = None) -> Answer:
-        answer = self._connection.exchange(method, path, content, content_type)
+    def _call(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        answer = self._connection.exchange(method, path, content, content_type, headers)
         if not 200 <= answer.status < 300:
             raise refusal(f"{self.place}: {method} {path}: {answer.status}", answer)
         return answer

@@ -57,10 +57,25 @@ class AgentConnection:
         self._retries = retries
         self._clock = clock
 
-    def exchange(self, method: str, path: str, content: bytes | None = None, content_type: str | None = None) -> Answer:
-        """One request and its answer, whatever that is. Raises AgentUnreachable, UntrustedAgent, NotAllowed, UnexpectedAnswer."""
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        content_type: str | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request, with `more` headers, and its answer, whatever that is. Raises AgentUnreachable, UntrustedAgent, NotAllowed,
+        UnexpectedAnswer.
+        """
         # The name is the agent's own: what it is reached by may be anything, a link-local address with its zone too.
-        headers = {"Host": f"{self._name}:{self.place.port}", "User-Agent": "hydria", "Accept": "*/*", "Connection": "close"}
+        headers = {
+            "Host": f"{self._name}:{self.place.port}",
+            "User-Agent": "hydria",
+            "Accept": "*/*",
+            "Connection": "close",
+            **(more or {}),
+        }
         if content_type is not None:
             headers["Content-Type"] = content_type
         connection = self._connected()

@@ -6,16 +6,17 @@ from http import HTTPStatus
 
 import msgspec
 
-from agent.answers import Refusal
 from agent.client_connection import Answer
 from agent.errors import (
     AgentError,
     ConflictError,
     DeadlineExceeded,
+    GraphRefused,
     InterfaceNotReady,
     InvalidRequest,
     NotAllowed,
     NotFoundError,
+    PreconditionFailed,
     ProgramMissing,
     RejectedByHaproxy,
     RejectedByKeepalived,
@@ -23,6 +24,7 @@ from agent.errors import (
     SystemFault,
     UnexpectedAnswer,
 )
+from agent.outcomes import GraphRefusal
 
 #: What Hydria's agent raised, by the code that its answer bears; what any agent means, by the status.
 _BY_CODE = {
@@ -33,6 +35,7 @@ _BY_CODE = {
         InterfaceNotReady,
         InvalidRequest,
         NotFoundError,
+        PreconditionFailed,
         ProgramMissing,
         SocketFault,
         SystemFault,
@@ -57,9 +60,11 @@ _NOT_YET = "No suitable network interface found"
 def refusal(call: str, answer: Answer) -> AgentError:
     """The error for an answer that is no success; `call` says what was asked, and the status."""
     try:
-        said = msgspec.json.decode(answer.content, type=Refusal, strict=False)
+        said = msgspec.json.decode(answer.content, type=GraphRefusal, strict=False)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = Refusal(error=answer.content[:1000].decode(errors="backslashreplace").strip())
+        said = GraphRefusal(error=answer.content[:1000].decode(errors="backslashreplace").strip())
+    if said.code == GraphRefused.code:
+        return GraphRefused(f"{call} {said}", said.problems)
     if said.code in _REJECTIONS:
         return _REJECTIONS[said.code](f"{call} {said.message}", said.details)
     kind = _BY_CODE.get(said.code) or _BY_STATUS.get(answer.status, UnexpectedAnswer)
