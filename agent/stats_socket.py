@@ -26,6 +26,9 @@ T = TypeVar("T")
 _LIMIT = 64 * 1024 * 1024
 _CHUNK = 256 * 1024
 
+# A number of more digits is none of HAProxy's, and Python would not read every one.
+_PROCESS = re.compile(r"(\d{1,18})\s+(\w+)\s+(\d{1,18})(?:\s+\[failed: (\d{1,18})\])?\s", re.ASCII)
+
 #: Seconds for one whole answer.
 _TIMEOUT = 5.0
 
@@ -165,7 +168,7 @@ def parse_processes(answer: str) -> Processes:
     for line in answer.splitlines():
         if line.startswith("# "):
             section = line[2:].strip()
-        elif match := re.match(r"(\d+)\s+(\w+)\s+(\d+)(?:\s+\[failed: (\d+)\])?\s", line):
+        elif match := _PROCESS.match(line):
             if match[2] == "master":
                 master = (int(match[1]), int(match[3]), int(match[4] or 0))
             elif section in found:

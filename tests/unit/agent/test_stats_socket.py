@@ -212,7 +212,9 @@ def test_show_proc_of_a_version_without_the_count_of_failures() -> None:
     assert parse_processes(answer) == Processes(1162, 5, 0, (), ())
 
 
-@pytest.mark.parametrize("answer", ["", "Unknown command\n", HEADING, f"{HEADING}# workers\n12 worker 0 0d 2.6\n"])
+@pytest.mark.parametrize(
+    "answer", ["", "Unknown command\n", HEADING, f"{HEADING}# workers\n12 worker 0 0d 2.6\n", f"{HEADING}1 master {'9' * 5000} 0d 2.6\n"]
+)
 def test_what_is_not_show_proc_is_refused(answer: str) -> None:
     with pytest.raises(SocketFault, match="`show proc` answers"):
         parse_processes(answer)
