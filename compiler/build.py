@@ -6,12 +6,12 @@ import datetime as dt
 from collections.abc import Mapping
 
 from compiler.bundle import Bundle, File, Origin, Origins, SourceMap, digest_of
-from compiler.certificates import Material
 from compiler.check import check
 from compiler.errors import SystemFault
 from compiler.graph import LoadBalancer
 from compiler.index import Index, Object, reference
 from compiler.lower import lower
+from compiler.material import Material
 from compiler.problems import has_errors
 from compiler.quoting import Inexpressible
 from compiler.render import render

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from compiler.certificates import Material
 from compiler.check import listeners, lvs, memory, pools, references, tls
 from compiler.check.report import Report
 from compiler.index import Index
+from compiler.material import Material
 from compiler.problems import Problem
 from compiler.target import Target
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from functools import partial
 
-from compiler.certificates import Authorities, BadSecret, Identity, Material, Revocations, UnknownSecret
+from compiler.certificates import Authorities, BadSecret, Identity, Revocations, UnknownSecret
 from compiler.check.report import Report, shown
 from compiler.graph import Listener, Pool
+from compiler.material import Material
 
 #: Oldest first, as HAProxy orders them (`ssl-min-ver`, `ssl-max-ver`).
 VERSIONS = ("SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from compiler import ir, ir_keepalived, quoting
-from compiler.certificates import Material
 from compiler.graph import Listener, LoadBalancer
 from compiler.identity import transport
 from compiler.index import Index
@@ -22,6 +21,7 @@ from compiler.lower.backends import lower_backend
 from compiler.lower.files import Files, Made
 from compiler.lower.frontends import lower_frontend
 from compiler.lower.keepalived import lower_filter, lower_lvs, lower_vrrp
+from compiler.material import Material
 from compiler.target import Target, Topology
 
 #: The TCP port at which the amphorae of a pair share stick tables; Octavia's.

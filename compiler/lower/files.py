@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from compiler import ir, quoting
 from compiler.bundle import File
-from compiler.certificates import Material
 from compiler.check.tls import VERSIONS
 from compiler.graph import Listener, Pool
+from compiler.material import Material
 from compiler.quoting import Word
 from compiler.target import Feature, Target
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from octavia_models import reference
 
-from compiler.certificates import Material
+from compiler.material import Material
 
 if TYPE_CHECKING:
     from support.namespaces import Namespace

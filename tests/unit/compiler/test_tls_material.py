@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 
 import compiler
 from compiler import Secret, Secrets
-from compiler.certificates import BadSecret, Identity, Material, UnknownSecret
+from compiler.certificates import BadSecret, Identity, UnknownSecret
+from compiler.material import Material
 
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
 FROM = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
