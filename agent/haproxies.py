@@ -329,9 +329,9 @@ class Haproxies:
         """What there is to say about file descriptors."""
         try:
             info = self.stats(lb).show_info()
-        except SocketFault:
+            allowed, wanted = int(info.get("Ulimit-n", 0)), int(info.get("Maxsock", 0))
+        except (SocketFault, ValueError):
             return ""
-        allowed, wanted = int(info.get("Ulimit-n", 0)), int(info.get("Maxsock", 0))
         if allowed >= wanted:
             return ""
         _LOG.warning("fewer file descriptors than wanted", loadbalancer=lb, allowed=allowed, wanted=wanted)
