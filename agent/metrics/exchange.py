@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.clock import Clock
 
 #: Bytes that are read at once, and of a request.
-_PIECE, _LONGEST = 256 * 1024, 16 * 1024
+_PIECE, LONGEST = 256 * 1024, 16 * 1024
 
 #: Seconds for the whole of it, and for each step of either side.
 DEADLINE, STEP = 120.0, 10.0
@@ -69,11 +69,11 @@ class Exchange:
         head = b""
         while b"\r\n\r\n" not in head:
             client.settimeout(self._step(end))
-            piece = client.recv(_LONGEST)
+            piece = client.recv(LONGEST)
             if not piece:
                 raise _RefusalError("400 Bad Request")
             head += piece
-            if len(head) > _LONGEST:
+            if len(head) > LONGEST:
                 raise _RefusalError("431 Request Header Fields Too Large")
         words = head.partition(b"\r\n")[0].decode(errors="replace").split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):

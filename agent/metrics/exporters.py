@@ -14,7 +14,7 @@ import structlog
 from agent.clock import Clock, SystemClock
 from agent.errors import AgentError
 from agent.metrics.additions import Additions
-from agent.metrics.exchange import STEP, Exchange
+from agent.metrics.exchange import LONGEST, STEP, Exchange
 from agent.metrics.places import Place, Places, connect, listen
 from agent.network.namespaces import entered
 
@@ -28,7 +28,7 @@ _LOG = structlog.get_logger("agent.metrics")
 #: Questions that are answered at the same time; whoever comes besides is to come again.
 _AT_ONCE = 4
 
-#: Seconds to wait when there are no file descriptors left.
+#: Seconds to wait when there are no file descriptors left, and for the words of somebody who comes in vain.
 _PAUSE = 0.1
 
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -113,7 +113,9 @@ class _Exporter:
                     threading.Thread(target=self._answer, args=(client,), name="metrics-answer", daemon=True).start()
                 else:
                     with client, suppress(OSError):
-                        client.settimeout(0)
+                        client.settimeout(_PAUSE)
+                        # Whoever has not been heard takes the end of the connection for a failure of it.
+                        client.recv(LONGEST)
                         client.sendall(_BUSY)
 
     def _answer(self, client: socket.socket) -> None:
