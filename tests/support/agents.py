@@ -179,11 +179,15 @@ loadbalancer_topology = {topology}
 
     def start(self) -> None:
         """Starts the agent, and waits until it answers."""
+        self.begin()
+        eventually(self.answers, f"an answer of the agent that logs to {self.log}", _STARTING)
+
+    def begin(self) -> None:
+        """Starts the agent."""
         with self.log.open("ab") as log, self.machine.entered():
             self._agent = subprocess.Popen(
                 self.command("serve"), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
-        eventually(self.answers, f"an answer of the agent that logs to {self.log}", _STARTING)
 
     def answers(self) -> bool:
         """Whether the agent answers; an AssertionError where it has ended."""

@@ -88,6 +88,10 @@ class Attacked(AgentMachine):
         assert self.ask("PUT", f"/1.0/loadbalancer/{self.id}/{self.bystander}/haproxy", self.text(self.bystander)).status == 202
         assert self.ask("PUT", f"/1.0/loadbalancer/{self.bystander}/start").status == 202
         assert self.serves()
+        self.note_processes()
+
+    def note_processes(self) -> None:
+        """Those that the bystander's HAProxy has now are those that it must keep."""
         self._processes = self.haproxies()
 
     @contextmanager
