@@ -252,10 +252,18 @@ loadbalancer_topology = {topology}
         return {int(word) for text in listed for word in text.split()}
 
     def power_off(self) -> None:
-        """Ends everything on the machine at once, and forgets what only memory holds: its namespace and what is in `run`."""
+        """Ends everything on the machine at once, and forgets what only memory holds: its namespace and what is in `run`.
+
+        Interfaces for traffic are unplugged.
+        """
         if self._agent is not None:
             self.kill()
         eventually(self._all_killed, "the end of all processes")
+        if self.traffic.exists:
+            # The kernel takes its time to take a namespace down; until then, interfaces in it answer.
+            for link in self.traffic.ip_json("link show"):
+                if link["ifname"] != "lo":
+                    self.traffic.ip(f"link delete {link['ifname']}")
         self.traffic.close()
         for path in self.run.rglob("*"):
             if not path.is_dir():
