@@ -2,6 +2,8 @@
 
 Configuration manual 5.1 (`crt`, `crt-list`, `ca-file`, `crl-file`), 7.1 (`-f`). A file is known by the word that names it, which is also the
 name by which the running HAProxy knows it, unless the configuration has a base for such words.
+
+`cryptography`, which is large, is imported where there is a certificate to look into: few load balancers have one.
 """
 
 from __future__ import annotations
@@ -10,10 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from itertools import pairwise
-
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.x509.oid import ExtensionOID, NameOID
 
 from compiler.haproxy_file import Configuration, Words
 
@@ -79,11 +77,17 @@ def payload(content: bytes) -> bytes:
 
 def fingerprints(content: bytes) -> list[str]:
     """SHA-1 of each certificate in PEM, the server's own first, in hex as HAProxy shows it. Raises ValueError."""
+    from cryptography import x509  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.hashes import SHA1  # noqa: PLC0415
+
     return [certificate.fingerprint(SHA1()).hex().upper() for certificate in x509.load_pem_x509_certificates(content)]  # noqa: S303  (HAProxy's choice)
 
 
 def names(content: bytes) -> frozenset[str]:
     """The names for which HAProxy shows a certificate that has none in its list: alternative names, and the common one. Raises ValueError."""
+    from cryptography import x509  # noqa: PLC0415 - see above
+    from cryptography.x509.oid import ExtensionOID, NameOID  # noqa: PLC0415
+
     certificate = x509.load_pem_x509_certificates(content)[0]
     found = {str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
     try:
@@ -97,6 +101,8 @@ def names(content: bytes) -> frozenset[str]:
 
 def revoked(content: bytes) -> frozenset[str]:
     """The serial numbers in the revocation lists, in hex. Raises ValueError."""
+    from cryptography import x509  # noqa: PLC0415 - see above
+
     lists = [x509.load_pem_x509_crl(match[0]) for match in _PEM.finditer(content) if match[1] == b"X509 CRL"]
     if not lists:
         raise ValueError("no revocation list in it")
