@@ -90,8 +90,10 @@ def parse(text: str) -> Settings:
     parser = configparser.RawConfigParser(strict=False, default_section="\0", inline_comment_prefixes=None, empty_lines_in_values=False)
     try:
         parser.read_string(text)
-    except configparser.Error as error:
-        raise InvalidRequest(f"amphora-agent.conf: {' '.join(str(error).split())}") from error
+    except configparser.ParsingError as error:
+        # Its own words show the line, and the line may hold a key.
+        number = getattr(error, "lineno", None) or error.errors[0][0]
+        raise InvalidRequest(f"amphora-agent.conf, line {number}: neither a [section] nor key = value within one") from None
     given: dict[str, Any] = {}
     for section, keys in _SECTIONS.items():
         if parser.has_section(section):
