@@ -110,8 +110,8 @@ class _Reader:
 
 
 def _certificate(promise: CertificateIs, stats: StatsSocket) -> tuple[object, object]:
-    found = _fingerprints(stats.ask(f"show ssl cert {promise.file}"))
-    return promise.fingerprint, found[0] if found else None
+    answer = stats.ask(f"show ssl cert {promise.file}")
+    return (promise.fingerprint, True), (next(iter(_fingerprints(answer)), None), "Status: Used" in answer)
 
 
 def _authorities(promise: AuthoritiesAre, stats: StatsSocket) -> tuple[object, object]:

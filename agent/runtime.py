@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from agent.clock import Clock, SystemClock, wait_until
 from agent.errors import CommandRefused, SocketFault
 from agent.read_back import differences
-from compiler.changes import SILENCE, Command
+from compiler.changes import SILENCE, Command, Confirmation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Characters of commands that are asked at once, and seconds after which connections that were told to end must have.
 _AT_ONCE = 8000
 _ENDING = 5.0
+#: Seconds within which what was taken must show.
+_SETTLING = 2.0
 #: Seconds between two attempts to end connections that nobody uses.
 _BETWEEN_NUDGES = 1.0
 
@@ -54,12 +56,24 @@ class Runtime:
                         begun.pop()
                     if command.undo:
                         begun.append(_resolved(command.undo, learned))
-            wrong = differences(self._stats, (promise for command in commands for promise in command.confirm))
+            wrong = self._wrong([promise for command in commands for promise in command.confirm])
         except (CommandRefused, SocketFault):
             self._undo(begun)
             raise
         if wrong:
             raise CommandRefused("HAProxy took all commands, but shows something else: " + "; ".join(wrong))
+
+    def _wrong(self, promises: Sequence[Confirmation]) -> list[str]:
+        """What does not hold. Some changes become effective a moment after they were taken: of an address, since 3.0."""
+        wrong: list[str] = []
+
+        def hold() -> bool:
+            nonlocal wrong
+            wrong = differences(self._stats, promises)
+            return not wrong
+
+        wait_until(hold, _SETTLING, self._clock)
+        return wrong
 
     def _ask(self, together: Sequence[Command], learned: dict[str, str]) -> None:
         text = "; ".join(_resolved(command.text, learned) for command in together)

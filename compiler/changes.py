@@ -70,7 +70,7 @@ class ProcessLimit(msgspec.Struct, frozen=True, tag=True):
 
 
 class CertificateIs(msgspec.Struct, frozen=True, tag=True):
-    """The certificate that HAProxy has for a file: SHA-1 in hex, upper case."""
+    """The certificate that HAProxy has for a file, and uses: SHA-1 in hex, upper case."""
 
     file: str
     fingerprint: str

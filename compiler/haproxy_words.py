@@ -55,14 +55,16 @@ def words(line: str) -> tuple[str, ...]:
 def _text(line: str, at: int, quote: str) -> tuple[str, int]:
     """What stands at `at` within a word, and how many characters of the line that takes."""
     if line[at] == "\\" and quote != "'":
-        return _escape(line, at)
+        return _escape(line, at, quote)
     if quote == '"' and (variable := _VARIABLE.match(line, at)):
         return VARIABLE + variable[0], len(variable[0])
     return line[at], 1
 
 
-def _escape(line: str, at: int) -> tuple[str, int]:
-    """What the backslash at `at` stands for, and how many characters of the line that takes. Before anything else it is itself."""
+def _escape(line: str, at: int, quote: str) -> tuple[str, int]:
+    """What the backslash at `at` stands for, and how many characters of the line that takes. Before anything else it is itself; also
+    before a `$` where that is no variable.
+    """
     following = line[at + 1 : at + 2]
     if following == "x":
         digits = _HEX.match(line, at + 1)
@@ -71,6 +73,6 @@ def _escape(line: str, at: int) -> tuple[str, int]:
         return chr(int(digits[1], 16)), 4
     if following and following in _NAMED:
         return _NAMED[following], 2
-    if following and following in _ESCAPED:
+    if following and following in (_ESCAPED if quote else _ESCAPED.replace("$", "")):
         return following, 2
     return "\\", 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -20,7 +21,7 @@ from compiler.haproxy_words import VARIABLE
 from compiler.named_files import roles
 from compiler.plan_files import Contents, plan_files
 from compiler.plan_servers import Surroundings, plan_servers
-from compiler.target import FIRST_HAPROXY, Version
+from compiler.target import Version, has
 
 #: Directives of `global` that the master has acted on, and that it does not take back when it loads again (3.1).
 _MASTERS = frozenset({"daemon", "master-worker", "pidfile", "presetenv", "resetenv", "setenv", "unsetenv"})
@@ -70,7 +71,7 @@ def plan(old: Files, new: Files, haproxy: Version) -> Plan:
         return draft.plan()
     _global(before.configuration, after.configuration, draft)
     _sections(before.configuration, after.configuration, draft)
-    surroundings = Surroundings(lambda feature: haproxy >= FIRST_HAPROXY[feature], before.roles)
+    surroundings = Surroundings(partial(has, haproxy), before.roles)
     _proxies(before.configuration, after.configuration, surroundings, draft)
     plan_files(before, after, surroundings.has, draft)
     return draft.plan()

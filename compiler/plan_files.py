@@ -73,7 +73,8 @@ class _Files:
             self._file(name)
         mentioned = {word for line in self.new.configuration.lines() for word in line}
         for name in sorted(self.old.contents.keys() & self.new.contents.keys() - set(both)):
-            if self.old.contents[name] != self.new.contents[name] and any(name in word for word in mentioned):
+            named = re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w./-])")
+            if self.old.contents[name] != self.new.contents[name] and any(named.search(word) for word in mentioned):
                 self.draft.reload(name, "content", "has changed; HAProxy reads such a file only when it loads")
 
     def _file(self, name: str) -> None:
@@ -99,7 +100,7 @@ class _Files:
             elif payload(old) == payload(new):
                 pass
             elif role is not Role.CERTIFICATE and not self.has(Feature.AUTHORITIES_REPLACED):
-                # 2.6 forgets which certificates are in use when it does: it takes later ones, and goes on to show the earlier.
+                # Those with the fault forget which certificates are in use when they do: they take later ones, and go on to show the earlier.
                 self.draft.reload(name, "content", f"has changed, and this HAProxy has no good way to replace {role} while it runs")
             elif role is Role.AUTHORITIES:
                 confirm = AuthoritiesAre(name, frozenset(fingerprints(new)))

@@ -41,9 +41,20 @@ FIRST_HAPROXY: dict[Feature, Version] = {
     Feature.HASH_KEY: (3, 0),
     Feature.ADDED_SERVER_COOKIE: (2, 8),
     Feature.ADDED_SERVER_DYNAMIC_COOKIE: (2, 8),
-    Feature.AUTHORITIES_REPLACED: (2, 8),
+    Feature.AUTHORITIES_REPLACED: (3, 2, 8),
     Feature.REMOVAL_ENDS_IDLE: (3, 0),
 }
+
+
+#: Feature → releases of older branches from which on these have it too: what was a fault, and was mended there as well.
+MENDED_IN: dict[Feature, tuple[Version, ...]] = {
+    Feature.AUTHORITIES_REPLACED: ((2, 8, 25),),
+}
+
+
+def has(haproxy: Version, feature: Feature) -> bool:
+    """Whether a HAProxy of this version can do this."""
+    return haproxy >= FIRST_HAPROXY[feature] or any(haproxy[:2] == since[:2] and haproxy >= since for since in MENDED_IN.get(feature, ()))
 
 
 def first_with(feature: Feature) -> str:
@@ -136,7 +147,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def has(self, feature: Feature) -> bool:
         """Whether the target's HAProxy can do this."""
-        return self.haproxy >= FIRST_HAPROXY[feature]
+        return has(self.haproxy, feature)
 
     @classmethod
     def parse(cls, text: str) -> Target:

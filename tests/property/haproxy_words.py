@@ -30,7 +30,7 @@ def words(line: str) -> list[str]:  # noqa: C901  (one character at a time, as H
         elif char == "'" and not weak:
             strong, started = not strong, True
         elif char == "\\" and not strong:
-            text, used = _escape(line, at)
+            text, used = _escape(line, at, weak)
             current.append(text)
             started = True
             at += used
@@ -59,8 +59,8 @@ def words(line: str) -> list[str]:  # noqa: C901  (one character at a time, as H
 _NAMED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
-def _escape(line: str, at: int) -> tuple[str, int]:
-    """What the backslash at `at` stands for, and how many characters that took."""
+def _escape(line: str, at: int, weak: bool) -> tuple[str, int]:
+    """What the backslash at `at` stands for, and how many characters that took. A dollar is escaped where it would begin a variable."""
     following = line[at + 1 : at + 2]
     if following == "x":
         digits = line[at + 2 : at + 4]
@@ -69,7 +69,7 @@ def _escape(line: str, at: int) -> tuple[str, int]:
         return chr(int(digits, 16)), 4
     if following in _NAMED:
         return _NAMED[following], 2
-    if following and following in " \t\\#'\"$":
+    if following and following in (" \\#'\"$" if weak else " \\#'\""):
         return following, 2
     return "\\", 1
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -15,6 +16,7 @@ from support.polling import eventually
 from agent.errors import CommandRefused
 from compiler.changes import Command, Commands, NoOp, Reload, Restart, ServerGone
 from compiler.plan import Files, plan
+from compiler.target import Feature, has
 from hydria.lab.backends import HttpBackend
 from hydria.lab.certificates import Authority, Certificate
 from hydria.lab.client import Connection, fetch
@@ -82,7 +84,7 @@ class World:
             return content
         return self.made[content] if content in self.made else self.certificates[content].bundle_pem
 
-    def seen(self, described: Part) -> dict[str, Any]:
+    def seen(self, described: Part) -> dict[Any, Any]:
         """What clients see."""
         address = ("127.0.0.1", self.port.port)
         if not described["bind"]:
@@ -97,7 +99,7 @@ class World:
                 "kept": kept,
                 "cookies": cookies,
             }
-        shown = {}
+        shown: dict[Any, Any] = {}
         for name in ("one.example", "two.example", "a.two.example", "three.example", "nobody.example"):
             for client in (None, *self.clients):
                 certificate = self.clients[client] if client else None
@@ -192,12 +194,12 @@ def files(part: Part, **changed: Any) -> Part:
 
 
 class Kind(NamedTuple):
-    """A kind of change. `way`: what it takes; `way_26`: what it takes with HAProxy 2.6, where that is something else."""
+    """A kind of change. `way`: what it takes; a reload with a HAProxy that has not the feature that it `needs`."""
 
     old: Part
     new: Part
     way: type
-    way_26: type | None = None
+    needs: Feature | None = None
 
 
 KINDS: dict[str, Kind] = {
@@ -216,7 +218,7 @@ KINDS: dict[str, Kind] = {
     "member added, TLS, file not loaded": Kind(
         PLAIN, {**servers(PLAIN, u="{u} ssl verify required ca-file certs/ca.pem"), "files": {"certs/ca.pem": "ca first"}}, Reload
     ),
-    "member added, cookie": Kind(COOKIES, servers(COOKIES, c="{c} cookie c"), Commands, Reload),
+    "member added, cookie": Kind(COOKIES, servers(COOKIES, c="{c} cookie c"), Commands, Feature.ADDED_SERVER_COOKIE),
     "member added, dynamic cookie": Kind(DYNAMIC_COOKIES, servers(DYNAMIC_COOKIES, c="{c} id 13"), Commands),
     "member added, backup": Kind(OCTAVIA, servers(OCTAVIA, c="{c} weight 1 backup"), Commands),
     "member added, backup, the first only": Kind(PLAIN, servers(PLAIN, c="{c} backup"), Reload),
@@ -283,11 +285,11 @@ KINDS: dict[str, Kind] = {
     ),
     "default certificate's names": Kind(TLS, files(TLS, web=b"certs/one.pem\ncerts/two.pem two.example *.two.example\n"), Reload),
     "another default certificate": Kind(TLS, files(TLS, web=b"certs/two.pem two.example\ncerts/one.pem one.example\n"), Reload),
-    "authorities": Kind(TLS, files(TLS, ca="ca both"), Commands, Reload),
-    "authorities, of members": Kind(SECURE, files(SECURE, ca="ca both"), Commands, Reload),
+    "authorities": Kind(TLS, files(TLS, ca="ca both"), Commands, Feature.AUTHORITIES_REPLACED),
+    "authorities, of members": Kind(SECURE, files(SECURE, ca="ca both"), Commands, Feature.AUTHORITIES_REPLACED),
     "authorities, larger than the socket takes": Kind(TLS, files(TLS, ca=Authority().certificate_pem * 40), Reload),
-    "revocations": Kind(TLS, files(TLS, crl="crl bad"), Commands, Reload),
-    "revocations taken back": Kind(files(TLS, crl="crl bad"), TLS, Commands, Reload),
+    "revocations": Kind(TLS, files(TLS, crl="crl bad"), Commands, Feature.AUTHORITIES_REPLACED),
+    "revocations taken back": Kind(files(TLS, crl="crl bad"), TLS, Commands, Feature.AUTHORITIES_REPLACED),
     "allowed CIDRs": Kind(LISTED, files(LISTED, allowed=b"127.0.0.0/8\n2001:db8::/32\n# nobody else\n"), Commands),
     "allowed CIDRs, fewer": Kind(files(LISTED, allowed=b"0.0.0.0/0\n"), LISTED, Commands),
     "connection limit": Kind(PLAIN, {**PLAIN, "frontend": ["maxconn 55"]}, Commands),
@@ -340,7 +342,7 @@ def compare(haproxy: Haproxy, world: World, old: Part, new: Part, commands: tupl
 def test_a_change_comes_out_as_a_start_with_the_new_file(haproxy: Haproxy, world: World, name: str) -> None:
     kind = KINDS[name]
     made = plan(world.files(kind.old), world.files(kind.new), haproxy.version)
-    assert type(made) is (kind.way_26 or kind.way if haproxy.version < (2, 8) else kind.way), made
+    assert type(made) is (kind.way if kind.needs is None or has(haproxy.version, kind.needs) else Reload), made
     if isinstance(made, Commands):
         compare(haproxy, world, kind.old, kind.new, made.commands)
 
@@ -372,6 +374,19 @@ def test_a_member_that_goes_ends_the_connections_that_do_not_end(haproxy: Haprox
     with running(haproxy, world.files(ONE)) as changed, _half_a_request(world, changed):
         changed.runtime.execute(made.commands, patience=0.2)
         assert "server pool/a" not in changed.state()
+
+
+def test_certificates_can_be_replaced_after_authorities(haproxy: Haproxy, world: World) -> None:
+    steps = [TLS, files(TLS, ca="ca both"), files(TLS, ca="ca both", one="renewed"), files(TLS, ca="ca both", one="renewed", crl="crl bad")]
+    if not has(haproxy.version, Feature.AUTHORITIES_REPLACED):
+        steps = [TLS, files(TLS, one="renewed"), files(TLS, one="renewed", two="three")]
+    with running(haproxy, world.files(TLS)) as changed:
+        for old, new in pairwise(steps):
+            made = plan(world.files(old), world.files(new), haproxy.version)
+            assert isinstance(made, Commands)
+            changed.runtime.execute(made.commands, patience=0)
+        seen = world.seen(steps[-1])
+    assert seen["one.example", None] == world.certificates["renewed"].der
 
 
 def test_what_a_refused_command_began_is_not_in_the_way(haproxy: Haproxy, world: World) -> None:
@@ -416,5 +431,5 @@ def _half_a_request(world: World, changed: Running) -> Iterator[Connection]:
     """A connection over which the only member waits for the last byte of a request."""
     with Connection(("127.0.0.1", world.port.port)) as connection:
         connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1234")
-        eventually(lambda: changed.stats.show_stat(("svname", "scur")), lambda rows: {"svname": "a", "scur": "1"} in rows)
+        eventually(lambda: {"svname": "a", "scur": "1"} in changed.stats.show_stat(("svname", "scur")), "a session of the member")
         yield connection

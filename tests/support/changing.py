@@ -35,7 +35,8 @@ class Running:
 
     def state(self, files: Files | None = None) -> dict[str, Any]:
         """What it shows, without what only tells its past; of the files that `files` names, which are those that it was started with."""
-        named = roles((files or self.files) and read((files or self.files).configuration), (files or self.files).contents)
+        files = files or self.files
+        named = roles(read(files.configuration), files.contents)
         texts = ("be_name", "srv_name", "srv_addr", "srv_check_addr")
         numbers = (
             "srv_port",

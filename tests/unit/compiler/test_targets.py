@@ -8,7 +8,7 @@ import pytest
 
 import compiler
 from compiler import ProblemError, Target, Topology
-from compiler.target import Feature, first_with, parse_size, parse_version
+from compiler.target import Feature, first_with, has, parse_size, parse_version
 
 
 def refused(text: str) -> list[tuple[str, str]]:
@@ -186,6 +186,11 @@ class TestVersionsAndSizes:
         assert Target(haproxy=first).has(feature)
         assert Target(haproxy=(*first, 1)).has(feature)
         assert not Target(haproxy=(first[0], first[1] - 1, 99)).has(feature)
+
+
+def test_what_was_mended_in_an_older_branch_is_there_from_that_release_on() -> None:
+    can = [has(version, Feature.AUTHORITIES_REPLACED) for version in ((2, 8, 24), (2, 8, 25), (3, 0, 11), (3, 2, 7), (3, 2, 8), (3, 4))]
+    assert can == [False, True, False, False, True, True]
 
 
 def test_a_wrong_target_is_a_problem_of_the_bundle() -> None:
