@@ -76,12 +76,24 @@ class VirtualServer(msgspec.Struct, frozen=True, kw_only=True):
     real_servers: tuple[RealServer, ...]
 
 
+class DisabledMember(msgspec.Struct, frozen=True, kw_only=True):
+    """A member that is switched off: told, so that whoever reads the file knows of it."""
+
+    node: Member
+    id: Word
+
+
 class LvsListener(msgspec.Struct, frozen=True, kw_only=True):
-    """A UDP or SCTP listener. `limit` is the connections a real server takes, `persistence` seconds; None for none."""
+    """A UDP or SCTP listener. `limit` is the connections a real server takes, `persistence` seconds; None for none.
+
+    `disabled`: the members that are no real servers because they are switched off.
+    """
 
     node: Listener
     name: Word
     pool: Pool | None
+    pool_name: Word | None
+    disabled: tuple[DisabledMember, ...]
     protocol: Word
     port: int
     limit: int | None

@@ -78,6 +78,12 @@ def lower_lvs(index: Index, listener: Listener, target: Target) -> ir.LvsListene
         node=listener,
         name=quoting.keyword(listener.id),
         pool=pool,
+        pool_name=None if pool is None else quoting.keyword(pool.id),
+        disabled=tuple(
+            ir.DisabledMember(node=member, id=quoting.keyword(member.id))
+            for member in (pool.members if pool else ())
+            if not member.admin_state_up
+        ),
         protocol=quoting.keyword(listener.protocol),
         port=listener.protocol_port + target.port_offset,
         limit=None if listener.connection_limit == -1 else listener.connection_limit,
