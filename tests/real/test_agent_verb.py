@@ -19,9 +19,9 @@ from support.scripted_agent import AMPHORA, OTHER, Pki, Reply, Request, Scripted
 
 from agent.answers import Details, Listener, Processors, Traffic
 from hydria.cli import _run
-from hydria.cli.place import place
 from hydria.cli.agent_looks import Flow, Look, Shares, rates
 from hydria.cli.output import Output
+from hydria.cli.place import place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -83,7 +83,7 @@ def test_each_rule_says_what_it_is_about() -> None:
 
 
 def test_panels_do_not_overlap() -> None:
-    cells = set()
+    cells: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
         taken = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
