@@ -170,6 +170,11 @@ frontend {uuid.uuid5(uuid.UUID(lb), str(port))}
             found |= dict(tree(Path(place)))
         return {str(path): seen for path, seen in found.items()}
 
+    def exit_code(self) -> int:
+        """How the agent, which ends by itself, does."""
+        assert self._agent is not None
+        return self._agent.wait(30)
+
     def agent_pid(self) -> int:
         """The agent's main process."""
         assert self._agent is not None
