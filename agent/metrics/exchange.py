@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 import socket
 from contextlib import closing
-from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent.metrics.translation import MetricsError, Ours, Translation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from http.client import HTTPResponse
 
     from agent.clock import Clock
 
@@ -89,6 +89,9 @@ class Exchange:
         return _Question(query or _SCOPES, chunked=version != "HTTP/1.0", body=method == "GET")
 
     def _relay(self, client: socket.socket, question: _Question, end: float) -> None:
+        # Half a megabyte that an agent without such a listener does without.
+        from http.client import HTTPException, HTTPResponse  # noqa: PLC0415
+
         try:
             with closing(self._ask()) as exporter, closing(HTTPResponse(exporter, method="GET")) as said:
                 exporter.settimeout(self._step(end))
