@@ -106,7 +106,9 @@ def test_hydria_s_configuration_is_understood() -> None:
         "5424b365-d921-5170-a991-b564e6ecb600": place("192.0.2.1", 53),
         "db5b4208-484c-511d-a1a9-021aca0d6d88": place("192.0.2.2", 53),
         "cc6b7ce3-f9a9-5edb-8f48-b84b811f9780": place("2001:db8:1::1", 53),
+        "e12ff536-f8e8-5cf9-9600-c3007dab0b7f": None,
     }
+    assert read.pool == "5fd378d1-8ac2-5810-9a07-82cc6e2e3f97"
     assert read.monitored
 
 
