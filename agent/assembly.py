@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Literal, NamedTuple
 
 import structlog
 
@@ -31,6 +29,7 @@ from agent.metrics.following import Following
 from agent.metrics.own import OwnMetrics, Sources
 from agent.metrics.tally import Tally
 from agent.network.network import Network
+from agent.options import Options
 from agent.paths import Paths
 from agent.processes import LocalRunner
 from agent.services.programs import Services
@@ -40,19 +39,6 @@ from agent.settings import LiveSettings, Settings
 from agent.statistics import AgentStatistics, read_lvs
 
 _log = structlog.get_logger(__name__)
-
-ServicesKind = Literal["supervised", "systemd"]
-
-
-class Options(NamedTuple):
-    """What is not in the settings file, because Octavia's knows nothing of it."""
-
-    octavia_conf: Path
-    namespace: str
-    run_dir: Path
-    state_dir: Path
-    services: ServicesKind
-    units: Path = Path("/etc/systemd/system")
 
 
 class Assembly:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from cryptography import x509
 
-from agent.assembly import Options
 from agent.errors import AgentError
 from agent.haproxy import Haproxy
 from agent.identity import Identity
 from agent.keepalived import Keepalived
 from agent.machine import KEEPALIVED
+from agent.options import Options
 from agent.settings import LiveSettings, Settings
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from agent import logs
-from agent.assembly import Assembly, Options
 from agent.clock import SystemClock
 from agent.errors import AgentError
-from agent.inspection import inspect
+from agent.files import replace_file
 from agent.instance import only_one
+from agent.options import Options
 from agent.paths import NAMESPACE, RUN, STATE
 from agent.server import Server
 from agent.settings import Endpoint, LiveSettings
+from agent.units import unit_texts
+
+if TYPE_CHECKING:
+    from agent.assembly import Assembly
 
 FINE, WRONG, FAILED = 0, 1, 3
 
@@ -51,14 +55,14 @@ def serve(options: Options) -> NoReturn:
     logs.set_level(debug=settings.debug)
     options.run_dir.mkdir(0o755, parents=True, exist_ok=True)
     with only_one(options.run_dir, SystemClock()):
-        Server(lambda: Assembly(options).take_over(), Endpoint(settings.bind_host, settings.bind_port)).run()
+        Server(lambda: _assembly(options).take_over(), Endpoint(settings.bind_host, settings.bind_port)).run()
 
 
 @command.command()
 @click.pass_obj
 def restore(options: Options) -> NoReturn:
     """Bring everything back after a reboot: the network, then all programs that should run."""
-    assembly = Assembly(options)
+    assembly = _assembly(options)
     with only_one(options.run_dir, SystemClock()):
         problems = assembly.restore()
     for problem in problems:
@@ -70,17 +74,30 @@ def restore(options: Options) -> NoReturn:
 @click.pass_obj
 def announce(options: Options) -> None:
     """Tell the neighbours again which addresses are here."""
-    Assembly(options).network.announce()
+    _assembly(options).network.announce()
 
 
 @command.command()
 @click.pass_obj
 def check(options: Options) -> NoReturn:
     """Look at settings, certificates and programs, and say what is wrong. Changes nothing."""
+    # What it reads certificates with is none of the other verbs' business.
+    from agent.inspection import inspect  # noqa: PLC0415
+
     findings = inspect(options)
     for finding in findings:
         click.echo(f"{click.style('ok     ', fg='green') if finding.fine else click.style('problem', fg='red')}  {finding.text}")
     raise SystemExit(FINE if all(finding.fine for finding in findings) else WRONG)
+
+
+@command.command()
+@click.argument("directory", type=_PATH)
+@click.pass_obj
+def units(options: Options, directory: Path) -> None:
+    """Write the agent's own systemd units into DIRECTORY, for these options."""
+    settings = LiveSettings(options.octavia_conf).current
+    for name, text in unit_texts(options, settings, Path(sys.argv[0]).absolute()).items():
+        replace_file(directory / name, text, 0o644)
 
 
 @command.command()
@@ -90,6 +107,16 @@ def openapi() -> None:
     from agent import openapi as description  # noqa: PLC0415
 
     click.echo(description.text(), nl=False)
+
+
+def _assembly(options: Options) -> Assembly:
+    """The agent, with all that it is made of: imported only where it is to work, which gunicorn's main process is not."""
+    from agent import log_lines  # noqa: PLC0415
+
+    log_lines.configure()
+    from agent.assembly import Assembly  # noqa: PLC0415
+
+    return Assembly(options)
 
 
 def main() -> NoReturn:

@@ -5,22 +5,21 @@ A server that forgets to ask for certificates works as well as one that does, fo
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 import ssl
-from typing import Any
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID
-
-from agent.collaborators import Identity
 from agent.errors import SystemFault
 from agent.memory_file import in_memory
 
-#: Seconds for each attempt.
+if TYPE_CHECKING:
+    from agent.collaborators import Identity
+
+#: Seconds for each attempt, and for the forger.
 _TIMEOUT = 5.0
+_FORGING = 30.0
 
 #: What OpenSSL calls the alerts by which a server refuses a client for its certificate (RFC 8446, section 6.2; RFC 5246, section 7.2.2).
 _REFUSALS = (
@@ -34,10 +33,30 @@ _REFUSALS = (
 )
 
 
-def prove(address: Any, identity: Identity) -> None:
+class Forger:
+    """Forges a certificate, in a process that starts now: it has all that it needs when it is asked (`agent.forging`)."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "agent.forging"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def forged(self, authority: bytes) -> bytes:
+        """A client's certificate and key from an authority that goes by the name of the real one, with another key. Raises SystemFault."""
+        try:
+            certificate, complaint = self._process.communicate(authority, _FORGING)
+        except subprocess.TimeoutExpired as error:
+            self._process.kill()
+            raise SystemFault(f"no certificate was forged within {_FORGING:g} s") from error
+        if self._process.returncode:
+            raise SystemFault(f"no certificate can be forged: {complaint.decode(errors='backslashreplace').strip()}")
+        return certificate
+
+
+def prove(address: Any, identity: Identity, forger: Forger) -> None:
     """Tries it at the socket that is bound to `address`. Raises SystemFault where a client was not refused, or it cannot be told; OSError."""
     target = _reachable(address)
-    forged = _forged(identity.authority())
+    forged = forger.forged(identity.authority())
     versions = [ssl.TLSVersion.TLSv1_3]
     if identity.context().minimum_version <= ssl.TLSVersion.TLSv1_2:
         versions.append(ssl.TLSVersion.TLSv1_2)
@@ -76,23 +95,3 @@ def _attempt(target: Any, expected: bytes, version: ssl.TLSVersion, certificate:
         except TimeoutError as error:
             raise SystemFault(f"a client {how} was not refused within {_TIMEOUT:g} s") from error
     raise SystemFault(f"a client {how} was not refused as TLS does it")
-
-
-def _forged(authority: bytes) -> bytes:
-    """A client's certificate and key from an authority that goes by the name of the real one, with another key."""
-    name = x509.load_pem_x509_certificate(authority).subject
-    now = dt.datetime.now(dt.UTC)
-    issuing, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(issuing, hashes.SHA256())
-    )
-    words = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*words)

@@ -1,27 +1,33 @@
-"""gunicorn with the agent in it: the listening socket, one worker process with threads, mutual TLS (`agent.worker`)."""
+"""gunicorn with the agent in it: the listening socket, one worker process with threads, mutual TLS (`agent.worker`).
+
+gunicorn's main process, which is this module's, does nothing but look after the worker: what only the worker needs is imported there. What is
+imported before the fork would be in memory twice in the end, because a page does not stay shared in which objects are referred to.
+"""
 
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker as BaseWorker
 
-from agent.app import make_app
-from agent.collaborators import Agent
 from agent.errors import AgentError, SystemFault
 from agent.logs import ServerLog
+from agent.proof import Forger
 from agent.settings import Endpoint
-from agent.worker import Worker
 
-_log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from agent.collaborators import Agent
+
+_log = logging.getLogger(__name__)
 
 _BACKLOG = 128
 
@@ -41,6 +47,7 @@ class Server(BaseApplication):
     """
 
     agent: Agent
+    forger: Forger
 
     def __init__(self, make: Callable[[], Agent], address: Endpoint) -> None:
         self._address = address
@@ -54,7 +61,7 @@ class Server(BaseApplication):
         """Gunicorn's own settings."""
         given = {
             "bind": f"fd://{self._listener.detach()}",
-            "worker_class": Worker,
+            "worker_class": _Worker,
             "workers": 1,
             "timeout": _HANG,
             "graceful_timeout": _GRACE,
@@ -75,16 +82,19 @@ class Server(BaseApplication):
 
     def load(self) -> Any:
         """The application, in the worker."""
+        self.forger = Forger()
+        from agent.app import make_app  # noqa: PLC0415 - see above
+
         try:
             self.agent = self._make()
         except (AgentError, OSError) as error:
-            _log.critical("the agent cannot start", reason=str(error))
+            _log.critical("the agent cannot start", extra={"reason": str(error)})
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
         return make_app(self.agent)
 
     def serving(self) -> None:
         """Tells the log, and systemd where it asked for it (sd_notify(3)), that requests are answered now."""
-        _log.info("serving", address=str(self._address))
+        _log.info("serving", extra={"address": str(self._address)})
         if self._notify is not None:
             with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
                 systemd.sendto(b"READY=1", self._notify.replace("@", "\0", 1))
@@ -98,6 +108,20 @@ class Server(BaseApplication):
         gc.freeze()
         _Arbiter(self).run()
         raise SystemExit(0)
+
+
+class _Worker(BaseWorker):
+    """What gunicorn's main process knows of its worker; in its own process it becomes the real one."""
+
+    def init_process(self) -> None:
+        """Begins to work, and does so until the end."""
+        from agent import log_lines  # noqa: PLC0415 - see above
+
+        log_lines.configure()
+        from agent.worker import Worker  # noqa: PLC0415 - see above
+
+        self.__class__ = Worker  # type: ignore[assignment] # both are gunicorn's worker with other methods
+        self.init_process()
 
 
 class _Arbiter(Arbiter):

@@ -253,7 +253,7 @@ class Worker(BaseWorker):
 
     def _prove(self) -> None:
         try:
-            proof.prove(self.sockets[0].getsockname(), self.app.agent.identity)
+            proof.prove(self.sockets[0].getsockname(), self.app.agent.identity, self.app.forger)
         except (AgentError, OSError, ValueError) as error:
             self._later(partial(self._unproven, str(error)))
         else:

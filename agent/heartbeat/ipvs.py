@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST  # type: ignore[import-untyped]
-from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
-from pyroute2.netlink.generic.ipvs import IPVS_CMD_GET_SERVICE, IPVSSocket, ipvsmsg  # type: ignore[import-untyped]
-
 from agent.errors import SystemFault
 from agent.heartbeat.counters import Counts
 from agent.heartbeat.lvs_conf import Place
+from agent.netlink import IPVS_CMD_GET_SERVICE, NLM_F_DUMP, NLM_F_REQUEST, IPVSSocket, NetlinkError, ipvsmsg
 from agent.network.namespaces import entered
 
 _PROTOCOLS = {socket.IPPROTO_UDP: "UDP", socket.IPPROTO_SCTP: "SCTP", socket.IPPROTO_TCP: "TCP"}

@@ -12,10 +12,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
-from pyroute2 import IPRoute  # type: ignore[import-untyped]
-from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from agent.errors import SystemFault
+from agent.netlink import IPRoute, NetlinkError
 from agent.network.namespaces import entered, opened
 from agent.network.words import Address, Family, Mac, Subnet
 

@@ -8,7 +8,8 @@ import sys
 
 PROGRAM = """
 import logging, sys, structlog
-from agent import logs
+from agent import log_lines, logs
+log_lines.configure()
 logs.configure(debug="debug" in sys.argv, as_json="json" in sys.argv)
 log = structlog.get_logger("agent.test")
 log.debug("detail")
