@@ -1,7 +1,7 @@
 """`Haproxies`: one HAProxy for each load balancer, with the configurations that a controller sends.
 
-What is on the disk (`agent.configuration`), what runs (`agent.services`) and whether it serves (`agent.running_haproxy`) are others' business;
-here they are put together, one change to a load balancer at a time.
+What is on the disk (`agent.generations`), what runs (`agent.haproxy_process`) and how one becomes the other (`agent.apply`) are others'
+business; here is what the 1.0 contract makes of them, one change to a load balancer at a time.
 """
 
 from __future__ import annotations
@@ -9,49 +9,54 @@ from __future__ import annotations
 import base64
 import grp
 import hashlib
-import re
 import shutil
+from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import structlog
 
-from agent import haproxy_text, program_names
+from agent import haproxy_text
+from agent.apply import Apply
 from agent.certificates import Certificates
 from agent.clock import Clock, SystemClock
-from agent.configuration import Configuration, directory
-from agent.errors import AgentError, DeadlineExceeded, NotFoundError, RejectedByHaproxy, SocketFault
-from agent.files import remove_file, replace_file, sync
+from agent.configuration import directory
+from agent.errors import AgentError, NotFoundError, RejectedByHaproxy
+from agent.files import sync
+from agent.generations import Generation, Generations
+from agent.haproxy_process import HaproxyProcess
 from agent.identifiers import is_object_id
+from agent.leaving import Leaving
 from agent.locks import Locks
+from agent.named_contents import named, put_back
 from agent.processes import LocalRunner, Runner
-from agent.running_haproxy import OldWorker, RunningHaproxy
-from agent.services.programs import Program, ProgramWords
-from agent.stats_socket import MasterSocket, StatsSocket
 from agent.texts import render
+from compiler.bundle import File
 from compiler.quoting import word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from agent.apply import Beside
     from agent.check_scripts import CheckScripts
     from agent.haproxy import Haproxy
+    from agent.outcomes import Outcome, Way
     from agent.paths import Paths
+    from agent.running_haproxy import OldWorker
     from agent.services.programs import Services
+    from agent.stats_socket import StatsSocket
 
 _LOG = structlog.get_logger("agent.haproxies")
 
-#: Seconds for `haproxy -c`, and for a worker to serve: thousands of certificates take time. Octavia's controller waits for 60.
-_CHECK_DEADLINE = 50.0
-_SERVE_DEADLINE = 40.0
-#: Seconds for one that runs but does not serve, as just after a crash, to come to do so; then it is ended.
-_COME_UP_DEADLINE = 10.0
-#: Seconds that HAProxy may take to say how it is.
-_ANSWER_DEADLINE = 3.0
 #: Seconds that an old worker may go on after a reload, and reloads that it may see, where the controller does not say.
 _HARD_STOP_AFTER = 3600
 _MAX_RELOADS = 50
+
+#: How a change is told.
+_DONE: dict[Way, str] = {"noop": "runs", "runtime": "changed", "reload": "reloaded", "restart": "restarted", "start": "started"}
 
 Status = Literal["ACTIVE", "OFFLINE", "ERROR"]
 
@@ -65,7 +70,10 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class Haproxies:
-    """`namespace` is the network namespace that HAProxy runs in. Ids have been through `agent.identifiers`."""
+    """`namespace` is the network namespace that HAProxy runs in. Ids have been through `agent.identifiers`.
+
+    `beside(lb)` looks after what a generation has beside HAProxy; `step(lb, word)` is called after each step of a change.
+    """
 
     def __init__(
         self,
@@ -77,6 +85,8 @@ class Haproxies:
         namespace: str | None,
         runner: Runner | None = None,
         clock: Clock | None = None,
+        beside: Callable[[str], Beside] | None = None,
+        step: Callable[[str, str], None] = lambda _lb, _word: None,
     ) -> None:
         self._paths = paths
         self._services = services
@@ -85,46 +95,66 @@ class Haproxies:
         self._namespace = namespace
         self._runner = runner or LocalRunner()
         self._clock = clock or SystemClock()
+        self._beside = beside or (lambda lb: Certified(paths.certificates / lb))
+        self._step = step
         self._certificates = Certificates(paths)
-        self._locks = Locks()
+        #: Held by whoever changes something of a load balancer.
+        self.locks = Locks()
+        #: Servers that are configured no more and have connections.
+        self.leaving = Leaving(self.locks, self._clock)
+        self._changes: Counter[str] = Counter()
         #: Called when another configuration serves, or none does any more: from any thread, and not to be waited in for long.
         self.followers: list[Callable[[], None]] = []
 
+    # --- the 1.0 contract ---
+
     def upload(self, amphora: str, lb: str, text: bytes) -> None:
         """Takes in a configuration, to be served from the next start or reload on. Raises RejectedByHaproxy, with nothing changed; OSError."""
-        with self._locks(lb):
-            self._scripts.install()
-            directory(self._paths.loadbalancer(lb))
-            peer = peer_name(amphora)
-            self._check(lb, peer, text)
-            replace_file(self._paths.haproxy_peer(lb), peer.encode())
-            self._configuration(lb).upload(text)
+        with self.locks(lb):
+            self.prepare(lb)
+            additions = self._additions(lb, peer_name(amphora), text)
+            files = {"haproxy.cfg": File(text, 0o600, secret=True), "amphora.cfg": File(additions, 0o600)}
+            generations = self.generations(lb)
+            staged = generations.stage(files, "1.0")
+            try:
+                self.process(lb).check(staged.path)
+            except RejectedByHaproxy as error:
+                generations.refuse(staged, error.output)
+                raise
+            generations.upload(staged)
 
     def config(self, lb: str) -> bytes:
         """The configuration that was uploaded last and not refused. Raises NotFoundError."""
-        with self._locks(lb):
+        with self.locks(lb):
             self._must_exist(lb)
-            return self._configuration(lb).text()
+            return self.generations(lb).latest.read("haproxy.cfg")
 
     def start(self, lb: str) -> str:
         """Has it serve what was uploaded; returns what there is to say about it. Raises NotFoundError, RejectedByHaproxy, SystemFault."""
-        return self._serve(lb, reload=False)
+        with self.locks(lb):
+            return self._serve(lb, reload=False)
 
     def reload(self, lb: str) -> str:
-        """As `start`, and loads certificates again; connections go on. Where this fails, what served before serves on, now and at a boot."""
-        return self._serve(lb, reload=True)
+        """As `start`, and looks at certificates again. What can be done without a reload is; where nothing is new, it is what was asked for.
+
+        Where it fails, what served before serves on, now and at a boot.
+        """
+        waited_from = self._changes[lb]
+        with self.locks(lb):
+            # Of several that waited for each other, the first has done all.
+            return self._serve(lb, reload=self._changes[lb] - waited_from < 2)
 
     def stop(self, lb: str) -> None:
         """Ends it, with all connections. Raises NotFoundError, SystemFault."""
-        with self._locks(lb):
+        with self.locks(lb):
             self._must_exist(lb)
             self._stop(lb)
 
     def delete(self, lb: str) -> None:
         """Ends it and removes all that is known of it, certificates too; fine where there is nothing. Raises SystemFault, OSError."""
-        with self._locks(lb):
+        with self.locks(lb):
             self._stop(lb)
-            self._configuration(lb).remove()
+            self.generations(lb).remove()
             place = self._paths.loadbalancer(lb)
             if place.is_dir():
                 shutil.rmtree(place)
@@ -132,20 +162,22 @@ class Haproxies:
             self._certificates.delete_all(lb)
             self._paths.stats_socket(lb).unlink(missing_ok=True)
 
+    # --- what there is ---
+
     def loadbalancers(self) -> list[str]:
         """The ids of those that have a configuration."""
         if not self._paths.base.is_dir():
             return []
         names = sorted(place.name for place in self._paths.base.iterdir() if place.is_dir())
-        return [name for name in names if is_object_id(name) and self._configuration(name).exists()]
+        return [name for name in names if is_object_id(name) and self.generations(name).exists()]
 
     def running(self, lb: str) -> bool:
         """Whether it serves at this moment."""
-        return self._running(lb).serves()
+        return self.process(lb).serves()
 
     def status(self, lb: str) -> Status:
         """ACTIVE while it serves, ERROR when it should and does not, OFFLINE when nobody wants it to."""
-        if program_names.haproxy(lb) not in self._services.programs():
+        if not self.process(lb).wanted():
             return "OFFLINE"
         return "ACTIVE" if self.running(lb) else "ERROR"
 
@@ -159,111 +191,109 @@ class Haproxies:
                 found += [Listener(status, frontend.name, frontend.type) for frontend in frontends]
         return found
 
+    def stats(self, lb: str) -> StatsSocket:
+        """The socket of its worker, at level `admin`."""
+        return self.process(lb).stats
+
+    def old_workers(self, lb: str) -> list[OldWorker]:
+        """The workers that reloads have replaced and that still have connections; `hard-stop-after` and `mworker-max-reloads` end them."""
+        return self.process(lb).old_workers()
+
     def restore(self) -> list[str]:
         """Settles what a crash of the agent left open, after `Services.restore`; returns what did not go well, and does not end for it."""
         problems = []
         for lb in self.loadbalancers():
             try:
-                with self._locks(lb):
-                    if program_names.haproxy(lb) in self._services.programs():
-                        self._settle(lb)
+                with self.locks(lb):
+                    self.apply(lb).settle()
             except (AgentError, OSError) as error:
                 _LOG.error("load balancer cannot be restored", loadbalancer=lb, error=str(error))
                 problems.append(f"load balancer {lb}: {error}")
         self._tell()
         return problems
 
-    def stats(self, lb: str) -> StatsSocket:
-        """The socket of its worker, at level `admin`."""
-        return StatsSocket(self._paths.admin_socket(lb), timeout=_ANSWER_DEADLINE, clock=self._clock)
+    # --- how a load balancer is changed, by whatever contract; the lock is the caller's ---
 
-    def old_workers(self, lb: str) -> list[OldWorker]:
-        """The workers that reloads have replaced and that still have connections; `hard-stop-after` and `mworker-max-reloads` end them."""
-        return self._running(lb).old_workers()
+    def prepare(self, lb: str) -> None:
+        """Has there be a place for it. Raises OSError."""
+        self._scripts.install()
+        place = directory(self._paths.loadbalancer(lb))
+        link = self._paths.haproxy_cfg(lb)
+        if not link.is_symlink():
+            link.symlink_to(Path("loading", "haproxy.cfg"))
+            sync(place)
 
-    def _settle(self, lb: str) -> None:
-        if not self._is_up(lb) or self._configuration(lb).undecided():
-            self._bring_up(lb, reload=True)
+    def generations(self, lb: str) -> Generations:
+        """Its configurations."""
+        return Generations(self._paths.loadbalancer(lb), partial(self._step, lb))
 
-    def _is_up(self, lb: str) -> bool:
-        """Whether it serves, or comes to do so when it has only just been started."""
+    def process(self, lb: str) -> HaproxyProcess:
+        """Its HAProxy."""
+        return HaproxyProcess(
+            lb, self._paths, self._services, self._haproxy, namespace=self._namespace, runner=self._runner, clock=self._clock
+        )
+
+    def apply(self, lb: str) -> Apply:
+        """How it changes."""
+        return Apply(
+            self.generations(lb), self.process(lb), self._beside(lb), self.leaving, clock=self._clock, step=partial(self._step, lb)
+        )
+
+    def tidy(self, lb: str) -> None:
+        """Away with a place in which nothing has come to be. Raises OSError."""
+        generations, place = self.generations(lb), self._paths.loadbalancer(lb)
+        if not generations.exists() and not generations.numbers() and place.is_dir():
+            shutil.rmtree(place)
+            sync(place.parent)
+
+    def bring(
+        self,
+        lb: str,
+        generation: Generation,
+        *,
+        reload: bool = False,
+        taken: dict[str, float] | None = None,
+        warnings: Sequence[dict[str, Any]] = (),
+    ) -> Outcome:
+        """Has a generation serve. `taken` (step → ms) and `warnings` go into the outcome. Raises as `Apply.bring`."""
+        self._changes[lb] += 1
         try:
-            self._running(lb).await_worker(self._services.position(program_names.haproxy(lb)), _COME_UP_DEADLINE)
-        except (RejectedByHaproxy, DeadlineExceeded):
-            return False
-        return True
+            return self.apply(lb).bring(generation, reload=reload, taken=taken, warnings=warnings)
+        finally:
+            self._changes[lb] += 1
+            self._tell()
+
+    # --- how ---
 
     def _serve(self, lb: str, *, reload: bool) -> str:
-        with self._locks(lb):
-            self._must_exist(lb)
-            return self._bring_up(lb, reload=reload)
-
-    def _bring_up(self, lb: str, *, reload: bool) -> str:
-        configuration = self._configuration(lb)
-        name = program_names.haproxy(lb)
-        wanted_before = name in self._services.programs()
-        pid = self._services.pid(name)
-        running = pid is not None and self._is_up(lb)
-        taken = configuration.take()
-        if running and not (reload or taken or configuration.undecided()):
+        self._must_exist(lb)
+        process, generations = self.process(lb), self.generations(lb)
+        new = self._taken(generations)
+        fresh = generations.linked("uploaded") is not None or new != generations.linked("current")
+        if not (fresh or reload) and process.pid() is not None and process.is_up():
             return f"haproxy for {lb} runs"
-        self._write_additions(lb)
-        try:
-            reloaded = running and self._reload(lb, pid)
-            if not reloaded:
-                self._start(lb)
-        except (AgentError, OSError) as error:
-            self._fall_back(lb, wanted_before=wanted_before)
-            _LOG.error("configuration not served", loadbalancer=lb, error=str(error))
-            raise
-        configuration.keep()
-        self._tell()
-        limits = self._limits(lb)
-        return f"haproxy for {lb} {'reloaded' if reloaded else 'started'}" + (f"\n{limits}" if limits else "")
+        outcome = self.bring(lb, new, reload=reload and not fresh)
+        limits = process.limits() if outcome.way != "noop" else ""
+        return f"haproxy for {lb} {_DONE[outcome.way]}" + (f"\n{limits}" if limits else "")
 
-    def _reload(self, lb: str, pid: int | None) -> bool:
-        """Reloads the one with this process id; False where that has ended meanwhile, so that it is to be started instead."""
-        self._save_servers_state(lb)
-        try:
-            self._running(lb).reload(_SERVE_DEADLINE)
-        except AgentError as error:
-            if self._services.pid(program_names.haproxy(lb)) == pid:
-                raise
-            _LOG.error("haproxy ended at a reload", loadbalancer=lb, error=str(error))
-            return False
-        return True
-
-    def _start(self, lb: str) -> None:
-        """Anew: one that runs does not serve."""
-        name = program_names.haproxy(lb)
-        if self._services.pid(name) is not None:
-            self._services.stop(name)
-        since = self._services.position(name)
-        self._services.start(self._program(lb))
-        self._running(lb).await_worker(since, _SERVE_DEADLINE)
-
-    def _fall_back(self, lb: str, *, wanted_before: bool) -> None:
-        """What served before is what is on the disk, and serves again."""
-        name = program_names.haproxy(lb)
-        given_back = self._configuration(lb).give_back()
-        if given_back:
-            self._write_additions(lb)
-        if not wanted_before:
-            self._services.stop(name)
-        elif given_back and not self.running(lb):
-            try:
-                self._start(lb)
-            except AgentError as error:
-                _LOG.error("what served before does not serve again", loadbalancer=lb, error=str(error))
-        self._tell()
+    def _taken(self, generations: Generations) -> Generation:
+        """What was uploaded last, with what is in the files that it names just now; the one that serves where that is the same."""
+        latest = generations.latest
+        if latest.about.contract != "1.0":
+            return latest
+        contents = named(latest.read("amphora.cfg") + b"\n" + latest.read("haproxy.cfg"))
+        paths = {name: f"named/{number}" for number, name in enumerate(sorted(contents))}
+        if latest.about.named == paths and all(latest.read(paths[name]) == content for name, content in contents.items()):
+            return generations.same_as_current(latest)
+        files = {path: file for path, file in latest.files().items() if not path.startswith("named/")}
+        files |= {paths[name]: File(content, 0o600, secret=True) for name, content in contents.items()}
+        return generations.same_as_current(generations.stage(files, "1.0", named=paths))
 
     def _stop(self, lb: str) -> None:
-        name = program_names.haproxy(lb)
-        self._scripts.follow(without=name)
-        self._services.stop(name)
+        process = self.process(lb)
+        self._scripts.follow(without=process.name)
+        process.stop()
         self._tell()
-        for path in (self._paths.admin_socket(lb), self._paths.master_socket(lb), self._paths.haproxy_pid(lb)):
-            path.unlink(missing_ok=True)
 
     def _tell(self) -> None:
         """Another one runs, or another configuration does."""
@@ -271,84 +301,39 @@ class Haproxies:
         for follower in self.followers:
             follower()
 
-    def _check(self, lb: str, peer: str, text: bytes) -> None:
-        place = self._paths.loadbalancer(lb)
-        candidate, additions = place / "haproxy.cfg.unchecked", place / "amphora.cfg.unchecked"
-        try:
-            replace_file(candidate, text)
-            replace_file(additions, self._additions(lb, text))
-            checked = self._runner.run(
-                [str(self._haproxy.binary), "-c", "-L", peer, "-f", str(additions), "-f", str(candidate)], timeout=_CHECK_DEADLINE
-            )
-        finally:
-            for path in (candidate, additions):
-                remove_file(path)
-        if checked.code != 0:
-            self._configuration(lb).refuse(text)
-            raise RejectedByHaproxy("HAProxy does not take this configuration", checked.output)
-
-    def _program(self, lb: str) -> Program:
-        master = self._paths.master_socket(lb)
-        peer = self._paths.haproxy_peer(lb).read_text(encoding="ascii")
-        files = ("-f", str(self._paths.haproxy_additions(lb)), "-f", str(self._paths.haproxy_cfg(lb)))
-        directory(self._paths.run)
-        return Program(
-            name=program_names.haproxy(lb),
-            description=f"HAProxy of load balancer {lb}",
-            arguments=(
-                *(str(self._haproxy.binary), "-W", "-db", "-S", f"{master},mode,600"),
-                *("-p", str(self._paths.haproxy_pid(lb)), "-L", peer, *files),
-            ),
-            namespace=self._namespace,
-            reload_signal="USR2",
-        )
-
-    def _write_additions(self, lb: str) -> None:
-        replace_file(self._paths.haproxy_additions(lb), self._additions(lb, self._paths.haproxy_cfg(lb).read_bytes()))
-
-    def _additions(self, lb: str, text: bytes) -> bytes:
+    def _additions(self, lb: str, peer: str, text: bytes) -> bytes:
         said = haproxy_text.read(text)
         return render(
             "haproxy/amphora.cfg.j2",
-            group=word(_nobodys_group()) if said.user and not said.group else None,
+            peer=word(peer),
+            group=word(nobodys_group()) if said.user and not said.group else None,
             hard_stop_after=_HARD_STOP_AFTER,
             max_reloads=_MAX_RELOADS,
             admin_socket=word(str(self._paths.admin_socket(lb))),
         )
 
-    def _save_servers_state(self, lb: str) -> None:
-        """So that the new worker begins with what the old one knows. A reload without it is better than none."""
-        try:
-            state = bytes(self.stats(lb).ask_bytes("show servers state"))
-            if re.match(rb"\d+\n# ", state):
-                replace_file(self._paths.servers_state(lb), state)
-        except SocketFault as error:
-            _LOG.warning("state of the servers not saved", loadbalancer=lb, error=str(error))
-
-    def _limits(self, lb: str) -> str:
-        """What there is to say about file descriptors."""
-        try:
-            info = self.stats(lb).show_info()
-            allowed, wanted = int(info.get("Ulimit-n", 0)), int(info.get("Maxsock", 0))
-        except (SocketFault, ValueError):
-            return ""
-        if allowed >= wanted:
-            return ""
-        _LOG.warning("fewer file descriptors than wanted", loadbalancer=lb, allowed=allowed, wanted=wanted)
-        return f"it may use {allowed} file descriptors, {wanted} would be needed for all connections that the configuration allows"
-
-    def _running(self, lb: str) -> RunningHaproxy:
-        name = program_names.haproxy(lb)
-        master = MasterSocket(self._paths.master_socket(lb), timeout=_ANSWER_DEADLINE, clock=self._clock)
-        words = ProgramWords(self._services, name)
-        return RunningHaproxy(master, self.stats(lb), lambda: self._services.pid(name), words, self._clock)
-
-    def _configuration(self, lb: str) -> Configuration:
-        return Configuration(self._paths.haproxy_cfg(lb))
-
     def _must_exist(self, lb: str) -> None:
-        if not self._configuration(lb).exists():
+        if not self.generations(lb).exists():
             raise NotFoundError(f"there is no load balancer {lb}")
+
+
+class Certified:
+    """What is beside a configuration that a controller of the 1.0 contract sends: certificates below a directory."""
+
+    def __init__(self, certificates: Path) -> None:
+        self._certificates = certificates
+
+    def differences(self, generation: Generation) -> list[str]:  # noqa: ARG002 - see `agent.apply.Beside`
+        """None that anybody would mend."""
+        return []
+
+    def follow(self, generation: Generation, before: Generation | None) -> list[str]:  # noqa: ARG002 - see `agent.apply.Beside`
+        """They are where their controller put them."""
+        return []
+
+    def put_back(self, generation: Generation) -> None:
+        """Has them be what they were."""
+        put_back(generation, self._certificates)
 
 
 def peer_name(amphora: str) -> str:
@@ -358,7 +343,7 @@ def peer_name(amphora: str) -> str:
     return f"x{name[1:]}" if name.startswith("-") else name
 
 
-def _nobodys_group() -> str:
+def nobodys_group() -> str:
     """The group that goes with `user nobody`: distributions disagree."""
     for name in ("nogroup", "nobody"):
         with suppress(KeyError):

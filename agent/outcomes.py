@@ -140,4 +140,4 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True):
 class GraphRefusal(Refusal, frozen=True):
     """Why not, with the graph's problems, as `compiler.problems.Problem` in JSON."""
 
-    problems: list[dict[str, Any]] = []
+    problems: tuple[dict[str, Any], ...] = ()

@@ -39,17 +39,17 @@ class Paths(msgspec.Struct, frozen=True):
         """The directory of a load balancer; it exists from the first upload to the deletion."""
         return self.base / lb
 
+    def loading(self, lb: str) -> Path:
+        """The generation that HAProxy loads: see `agent.generations`."""
+        return self.base / lb / "loading"
+
     def haproxy_cfg(self, lb: str) -> Path:
-        """The configuration as the controller sent it."""
+        """The configuration as it is loaded; a link, where operators of Octavia look for it."""
         return self.base / lb / "haproxy.cfg"
 
     def haproxy_additions(self, lb: str) -> Path:
         """What Hydria adds to the configuration: see `templates/haproxy/amphora.cfg.j2`."""
-        return self.base / lb / "amphora.cfg"
-
-    def haproxy_peer(self, lb: str) -> Path:
-        """The name by which this amphora's HAProxy is known to its peer's."""
-        return self.base / lb / "peer"
+        return self.base / lb / "loading" / "amphora.cfg"
 
     def servers_state(self, lb: str) -> Path:
         """What HAProxy knew of its servers before the last reload: the `server-state-file` of Octavia's configurations."""
@@ -70,6 +70,10 @@ class Paths(msgspec.Struct, frozen=True):
     def haproxy_pid(self, lb: str) -> Path:
         """The process id of HAProxy's master, as it writes it itself."""
         return self.run / f"{lb}.pid"
+
+    def loaded(self, lb: str) -> Path:
+        """What is known of the worker that runs."""
+        return self.run / f"{lb}.loaded"
 
     def certificate(self, lb: str, name: str) -> Path:
         """One of a load balancer's certificates, CRLs and lists of them."""
@@ -132,6 +136,10 @@ class Paths(msgspec.Struct, frozen=True):
     def interface(self, name: str) -> Path:
         """What an interface in the namespace is to be like."""
         return self.interfaces / f"{name}.json"
+
+    def packet_filter(self, lb: str) -> Path:
+        """The packet filter of a load balancer's UDP and SCTP listeners as it was loaded, for `nft -f`."""
+        return self.state / f"filter-{lb}.nft"
 
     @property
     def rules(self) -> Path:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import socket
-import sys
-from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent.drawing import drawn, ports
 from compiler.move_counts import Clients
 
 if TYPE_CHECKING:
@@ -19,10 +17,11 @@ if TYPE_CHECKING:
 #: What a list may hold: bytes.
 LIMIT = 512 * 1024 * 1024
 
-_SEED = 4
-_WIDTHS: dict[Family, int] = {4: 4, 6: 16}
 _SOCKET_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _MAPPED = b"\0" * 10 + b"\xff" * 2
+
+
+__all__ = ["LIMIT", "Listed", "drawn", "listed"]
 
 
 class Listed(NamedTuple):
@@ -30,16 +29,6 @@ class Listed(NamedTuple):
 
     sample: dict[Family, Clients]
     others: int
-
-
-def drawn(count: int, families: Sequence[Family]) -> dict[Family, Clients]:
-    """`count` clients, as many of each family, from all addresses alike, each with a port from 32768 to 65535; every time the same."""
-    dice = random.Random(_SEED)  # noqa: S311 - it must be foreseeable
-    sample: dict[Family, Clients] = {}
-    for place, family in enumerate(families):
-        part = count // len(families) + (place < count % len(families))
-        sample[family] = Clients(dice.randbytes(_WIDTHS[family] * part), _ports(dice, part))
-    return sample
 
 
 def listed(path: Path, families: Sequence[Family]) -> Listed:
@@ -59,17 +48,14 @@ def listed(path: Path, families: Sequence[Family]) -> Listed:
             if address is None:
                 raise ValueError(f"line {number}: {text.decode(errors='backslashreplace')!r} given; an IPv4 or IPv6 address is needed")
             found[4 if len(address) == 4 else 6].append(address)
-    dice = random.Random(_SEED)  # noqa: S311 - as above
-    sample = {family: Clients(b"".join(found[family]), _ports(dice, len(found[family]))) for family in families if found[family]}
+    all_ports = ports(sum(len(found[family]) for family in families))
+    sample: dict[Family, Clients] = {}
+    for family in families:
+        if found[family]:
+            count = len(found[family])
+            sample[family] = Clients(b"".join(found[family]), all_ports[:count])
+            all_ports = all_ports[count:]
     return Listed(sample, sum(len(addresses) for family, addresses in found.items() if family not in families))
-
-
-def _ports(dice: random.Random, count: int) -> array[int]:
-    high = int.from_bytes(b"\0\x80" * count, "little")
-    ports = array("H", (int.from_bytes(dice.randbytes(2 * count), "little") | high).to_bytes(2 * count, "little"))
-    if sys.byteorder == "big":
-        ports.byteswap()
-    return ports
 
 
 def _packed(text: bytes) -> bytes | None:

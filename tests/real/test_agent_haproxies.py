@@ -338,7 +338,7 @@ def test_old_workers_are_limited(programs: Programs) -> None:
 def test_one_that_does_not_survive_a_reload_comes_back(serving: Programs, fine: bool) -> None:
     """With the new configuration where that can serve, else with the one that did."""
     master = pid(serving)
-    undecided = serving.haproxies._configuration(LB).undecided
+    undecided = serving.haproxies.generations(LB).undecided
 
     def kill() -> None:
         eventually(undecided, "the reload")
@@ -436,7 +436,8 @@ def test_a_reload_that_nobody_saw_the_end_of_is_judged_by_the_next_agent(serving
             taken = socket.create_server(("127.0.0.1", 8081))
         with taken:
             serving.haproxies.upload(AMPHORA, LB, configuration(serving, word, port))
-            serving.haproxies._configuration(LB).take()
+            generations = serving.haproxies.generations(LB)
+            generations.load(generations.latest)
             serving.services.close()
             if boots:
                 kill_everything(serving.paths)
@@ -446,7 +447,7 @@ def test_a_reload_that_nobody_saw_the_end_of_is_judged_by_the_next_agent(serving
                 eventually(lambda after=after: after.haproxies.running(LB), "it serves")  # type: ignore[misc]
                 assert answer(after) == expected
                 assert after.haproxies.config(LB) == configuration(after, expected) == after.paths.haproxy_cfg(LB).read_bytes()
-                assert not after.haproxies._configuration(LB).undecided()
+                assert not after.haproxies.generations(LB).undecided()
 
 
 @contextmanager
@@ -515,8 +516,8 @@ def test_an_agent_killed_at_any_moment_leaves_one_haproxy_that_serves(serving: P
             assert after.haproxies.running(LB)
             loaded = after.paths.haproxy_cfg(LB).read_text()
             assert f"string {answer(after)}\n" in loaded
-            assert not after.haproxies._configuration(LB).undecided()
-            cfg = str(after.paths.haproxy_cfg(LB))
+            assert not after.haproxies.generations(LB).undecided()
+            cfg = str(after.paths.loading(LB))
             eventually(lambda: sum(cfg in line for line in processes_of(haproxy)) == 2, "one master and one worker are left")
             after.haproxies.upload(AMPHORA, LB, configuration(after, "finally"))
             after.haproxies.reload(LB)

@@ -1,0 +1,283 @@
+"""`Apply`: the one way in which a load balancer changes, whoever wants it to.
+
+staged and validated generation → plan against what runs → `loading` leads to it → commands, or one reload → probe → `current` leads to it.
+Where any of that fails, what served before is loaded again and serves. `kill -9` after any step leaves a generation that is whole, and
+`settle`, at the next start of the agent, finds out which one serves.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import structlog
+
+from agent.errors import AgentError, CommandRefused, DeadlineExceeded, SocketFault
+from agent.leaving import split
+from agent.outcomes import Outcome, Way, Why
+from agent.runtime import Runtime
+from agent.servers_state import touched
+from compiler.changes import Commands, NoOp, Plan, Reason, Reload, Restart
+from compiler.plan import Files, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from agent.clock import Clock
+    from agent.generations import Generation, Generations
+    from agent.haproxy_process import HaproxyProcess, Loaded
+    from agent.leaving import Leaving
+    from compiler.changes import Command
+
+_LOG = structlog.get_logger("agent.apply")
+
+#: Seconds that a worker may take to answer once more when all is done.
+_PROBE_DEADLINE = 10.0
+
+
+class Beside(Protocol):
+    """What a generation has beside HAProxy's configuration: other programs', files elsewhere."""
+
+    def differences(self, generation: Generation, /) -> list[str]:
+        """What `follow` would do, in words."""
+
+    def follow(self, generation: Generation, before: Generation | None, /) -> list[str]:
+        """Has it be as this generation says; what was done, in words. `before` is the one that served. Raises AgentError, OSError."""
+
+    def put_back(self, generation: Generation, /) -> None:
+        """Has what is outside of a generation be as when it was loaded, before it is loaded again. Raises OSError."""
+
+
+class Forecasted(msgspec.Struct, frozen=True):
+    """What it would take, in which way; `commands` where there are some."""
+
+    way: Way
+    reasons: tuple[Reason, ...] = ()
+    later: tuple[Reason, ...] = ()
+    commands: tuple[Command, ...] = ()
+
+
+class Apply:
+    """One load balancer's. Its methods are called by one thread at a time. `step` is called with a word after everything that is done."""
+
+    def __init__(
+        self,
+        generations: Generations,
+        process: HaproxyProcess,
+        beside: Beside,
+        leaving: Leaving,
+        *,
+        clock: Clock,
+        step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.generations = generations
+        self.process = process
+        self._beside = beside
+        self._leaving = leaving
+        self._clock = clock
+        self._step = step
+
+    # --- what it would take ---
+
+    def forecast(self, new: Files, contract: str = "2.0", *, reload: bool = False) -> Forecasted:
+        """What it takes to have these files run; with `reload`, at least that."""
+        old = self.generations.linked("current")
+        if not self.process.wanted() or self.process.pid() is None or not self.process.is_up():
+            return Forecasted("start")
+        if old is None or self.generations.undecided():
+            return Forecasted("reload", (Reason("haproxy", "configuration", "it is not known what runs"),))
+        noted = self.process.loaded()
+        if noted is None and (old.about.named or contract == "1.0"):
+            return Forecasted("reload", (Reason("haproxy", "process", "it has been started by itself since; what it loaded is not known"),))
+        try:
+            found = plan(files_of(old), new, self.process.version())
+        except SocketFault as error:
+            return Forecasted("reload", (Reason("haproxy", "socket", str(error)),))
+        if reload and isinstance(found, NoOp | Commands):
+            return Forecasted("reload", (Reason("haproxy", "configuration", "a reload was asked for"),))
+        return _forecasted(found)
+
+    # --- doing it ---
+
+    def settled(self) -> bool:
+        """Whether what served last serves, and nothing is left open."""
+        return not self.generations.undecided() and self.process.wanted() and self.process.serves()
+
+    def bring(
+        self,
+        new: Generation,
+        *,
+        reload: bool = False,
+        taken: dict[str, float] | None = None,
+        warnings: Sequence[dict[str, Any]] = (),
+    ) -> Outcome:
+        """Has a generation serve; with `reload`, by a new worker in any case. `taken` are steps before, in ms.
+
+        Raises RejectedByHaproxy, RejectedByKeepalived, SystemFault, OSError: what served before serves then, and is what a boot would start.
+        """
+        times = _Times(self._step, taken or {})
+        wanted_before = self.process.wanted()
+        before = self.generations.linked("current")
+        with times.step("plan"):
+            forecast = self.forecast(files_of(new), new.about.contract, reload=reload)
+        noted = self.process.loaded()
+        attempt = _Attempt(forecast)
+        try:
+            if new != self.generations.linked("loading"):
+                with times.step("load"):
+                    self.generations.load(new)
+            self._execute(attempt, noted, times)
+            with times.step("others"):
+                attempt.also = self._beside.follow(new, before)
+            with times.step("probe"):
+                self._probe()
+        except (AgentError, OSError) as error:
+            _LOG.error("configuration not served", loadbalancer=self.process.lb, generation=new.number, error=str(error))
+            self._fall_back(error, attempt, wanted_before=wanted_before)
+            raise
+        changed = touched(forecast.commands, noted.touched if noted else {}) if attempt.way == "runtime" else {}
+        if attempt.way == "noop" and noted is not None:
+            changed = noted.touched
+        self.process.note(new.number, changed)
+        outcome = attempt.outcome(self.process.lb, new, times.taken, warnings)
+        self.generations.commit(msgspec.json.encode(outcome))
+        return outcome
+
+    def settle(self) -> None:
+        """Finishes what a crash of the agent left open. Raises as `bring`."""
+        if not self.process.wanted():
+            return
+        loading = self.generations.loading
+        if self.generations.undecided() or not self.process.is_up():
+            self.bring(loading, reload=True)
+        else:
+            self._beside.follow(loading, loading)
+
+    def stop(self) -> None:
+        """Ends HAProxy. Raises SystemFault."""
+        self.process.stop()
+
+    # --- how ---
+
+    def _execute(self, attempt: _Attempt, noted: Loaded | None, times: _Times) -> None:
+        pid = self.process.pid()
+        if attempt.way == "runtime":
+            try:
+                with times.step("commands"):
+                    attempt.dirty = True
+                    # Should we be killed now, the reload that follows must know what was touched.
+                    self.process.note(0, touched(attempt.forecast.commands, noted.touched if noted else {}))
+                    at_once, then = split(attempt.forecast.commands)
+                    Runtime(self.process.stats, self._clock).execute(at_once, patience=0)
+                    self._step("commands executed")
+                    self._leaving.remove(self.process.lb, self.process.stats, then)
+            except (CommandRefused, SocketFault) as error:
+                _LOG.warning("commands did not do, so it is reloaded", loadbalancer=self.process.lb, error=str(error))
+                attempt.reasons.append(Why(object="haproxy", field="commands", why=str(error)))
+                attempt.way = "reload"
+        if attempt.way == "reload":
+            with times.step("reload"):
+                if not self.process.reload(pid):
+                    attempt.way = "start"
+        if attempt.way == "restart":
+            with times.step("restart"):
+                self.process.restart()
+        if attempt.way == "start":
+            with times.step("start"):
+                self.process.start()
+
+    def _probe(self) -> None:
+        if not self.process.is_up():
+            raise DeadlineExceeded("HAProxy does not serve after the change")
+
+    def _fall_back(self, error: Exception, attempt: _Attempt, *, wanted_before: bool) -> None:
+        """What served before is what is on the disk, and serves again."""
+        given_back = self.generations.give_back(str(error))
+        try:
+            if given_back is not None:
+                self._beside.put_back(given_back)
+            if not wanted_before:
+                self.process.stop()
+            elif given_back is not None:
+                self._serve_again(given_back, attempt)
+                self._beside.follow(given_back, given_back)
+        except (AgentError, OSError) as fault:
+            _LOG.error("what served before does not serve again", loadbalancer=self.process.lb, error=str(fault))
+        self._step("fallen back")
+
+    def _serve_again(self, given_back: Generation, attempt: _Attempt) -> None:
+        pid = self.process.pid()
+        changed = attempt.dirty or attempt.way in ("restart", "start")
+        if pid is None or not self.process.serves() or (changed and not self.process.reload(pid)):
+            self.process.start()
+            changed = True
+        if changed:
+            self.process.note(given_back.number, {})
+
+
+class _Attempt:
+    """What comes of a forecast."""
+
+    def __init__(self, forecast: Forecasted) -> None:
+        self.forecast = forecast
+        self.way: Way = forecast.way
+        self.reasons = [why(reason) for reason in forecast.reasons]
+        self.also: list[str] = []
+        self.dirty = False
+
+    def outcome(self, lb: str, generation: Generation, taken: dict[str, float], warnings: Sequence[dict[str, Any]]) -> Outcome:
+        return Outcome(
+            loadbalancer=lb,
+            way=self.way,
+            generation=generation.number,
+            etag=generation.about.etag,
+            reasons=self.reasons,
+            later=[why(reason) for reason in self.forecast.later] if self.way in ("noop", "runtime") else [],
+            commands=[str(command) for command in self.forecast.commands],
+            steps_ms=taken,
+            also=self.also,
+            warnings=list(warnings),
+        )
+
+
+class _Times:
+    """How long steps take, in milliseconds."""
+
+    def __init__(self, tell: Callable[[str], None], taken: dict[str, float]) -> None:
+        self.taken = dict(taken)
+        self._tell = tell
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.taken[name] = round((time.monotonic() - begun) * 1000, 2)
+        self._tell(name)
+
+
+def files_of(generation: Generation) -> Files:
+    """A generation as a plan sees it. Raises OSError."""
+    contents = {name: generation.read(path) for name, path in generation.about.named.items()}
+    if generation.about.contract == "2.0":
+        contents = {path: file.content for path, file in generation.files().items() if "/" in path}
+    return Files(generation.read("amphora.cfg") + b"\n" + generation.read("haproxy.cfg"), contents)
+
+
+def why(reason: Reason) -> Why:
+    """A reason as it is answered."""
+    return Why(object=reason.object, field=reason.field, why=reason.why)
+
+
+def _forecasted(found: Plan) -> Forecasted:
+    if isinstance(found, NoOp):
+        return Forecasted("noop", later=found.later)
+    if isinstance(found, Commands):
+        return Forecasted("runtime", later=found.later, commands=found.commands)
+    if isinstance(found, Reload):
+        return Forecasted("reload", found.reasons)
+    assert isinstance(found, Restart)  # noqa: S101 - there is no other
+    return Forecasted("restart", found.reasons)
