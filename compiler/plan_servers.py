@@ -6,11 +6,11 @@ file makes of it when HAProxy is started with it; what cannot be made so, or is 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from compiler.balancing import balance_of, ip, literal
 from compiler.changes import Command, Draft, Phase, ServerGone, ServerIs, ServerLimit
 from compiler.haproxy_file import Proxy, Server
 from compiler.server_options import Options, UnknownOption, options
@@ -38,31 +38,12 @@ _CHECK = frozenset(
 #: What the socket takes as one word without quotes, which it does not have.
 _SAYABLE = re.compile(r"[A-Za-z0-9_.:/,+%()\[\]=*!-]+")
 
-#: `balance` → it takes weights and servers while it runs; the others are static, unless they hash and do it consistently.
-_DYNAMIC = frozenset({"roundrobin", "leastconn", "first", "random"})
-_STATIC = frozenset({"static-rr"})
-#: Algorithms that know a server by its id.
-_BY_ID = frozenset({"first", "random"})
-
 
 class Surroundings(NamedTuple):
     """What else decides about a backend's servers: what the running HAProxy can do, and the files that it has loaded."""
 
     has: Callable[[Feature], bool]
     loaded: Collection[str]
-
-
-class _Balance(NamedTuple):
-    """How the backend chooses: `dynamic`, whether servers and weights may change while it does; `by_id`, whether ids decide."""
-
-    name: str
-    dynamic: bool
-    by_id: bool
-
-    @property
-    def ordered_by_id(self) -> bool:
-        """Whether ids that follow from the order of the file decide; to choose at random, one order is like another."""
-        return self.by_id and self.name != "random"
 
 
 def plan_servers(old: Proxy, new: Proxy, surroundings: Surroundings, draft: Draft) -> None:
@@ -132,7 +113,8 @@ class _Servers:
 
     def _add(self, added: list[Server], removed: list[Server]) -> None:
         taken = {_id(server) for server in (*self.old.servers.values(), *removed)} - {None}
-        commands: list[Command] = []
+        adding: list[Command] = []
+        serving: list[Command] = []
         for server in added:
             name = self._title(server)
             try:
@@ -144,14 +126,12 @@ class _Servers:
             if problem:
                 self.draft.reload(name, *problem)
             else:
-                commands += self._adding(server, wanted)
-        if self.cookies and commands and not self.surroundings.has(Feature.ADDED_SERVER_DYNAMIC_COOKIE):
+                adding.append(self._adding(server, wanted))
+                serving += self._serving(server, wanted)
+        if self.cookies and adding and not self.surroundings.has(Feature.ADDED_SERVER_DYNAMIC_COOKIE):
             # Cookies are made for all of the backend's servers when this is said, also to a backend that makes them already.
-            commands.insert(
-                sum(command.text.startswith("add ") for command in commands),
-                Command(text=f"enable dynamic-cookie backend {self.new.name}", object=self.new.title, field="cookie"),
-            )
-        self.draft.command(Phase.ADD, *commands)
+            adding.append(Command(text=f"enable dynamic-cookie backend {self.new.name}", object=self.new.title, field="cookie"))
+        self.draft.command(Phase.ADD, *adding, *serving)
 
     def _not_addable(self, server: Server, wanted: Options, taken: Collection[str | None]) -> tuple[str, str] | None:
         """The field, and why a server that is added would not be the one of the file."""
@@ -165,7 +145,7 @@ class _Servers:
                 "backup",
                 "the server is new, and without `option allbackups` the first backup in the order of the file is the one in use",
             )
-        if _literal(server.address) is None:
+        if literal(server.address) is None:
             return "address", f"the server is new, and {server.address} is no address with a port, which is what an added one takes"
         if wanted.get("id", ("",))[0] in taken:
             return "id", f"the server is new, and its id {wanted['id'][0]} is that of a server that runs"
@@ -180,12 +160,10 @@ class _Servers:
     def _all_backups(self) -> bool:
         return self.new.setting("option", "allbackups") is not None
 
-    def _adding(self, server: Server, wanted: Options) -> list[Command]:
-        """`add server`; and once all are added, because a new one is in maintenance, what makes it serve."""
-        name, path = self._title(server), self._path(server)
+    def _adding(self, server: Server, wanted: Options) -> Command:
+        """What makes it known; it is in maintenance then."""
         said = [word for option, words in wanted.items() if option != "disabled" for word in (option, *words)]
-        address, port = _literal(server.address) or ("", 0)
-        checked, disabled = "check" in wanted, "disabled" in wanted
+        address, port = literal(server.address) or ("", 0)
         state = ServerIs(
             backend=self.new.name,
             server=server.name,
@@ -193,14 +171,19 @@ class _Servers:
             port=port,
             weight=int(wanted.get("weight", ("1",))[0]),
             id=int(wanted["id"][0]) if "id" in wanted else None,
-            maintenance=disabled,
-            checked=checked,
+            maintenance="disabled" in wanted,
+            checked="check" in wanted,
         )
-        text = " ".join(["add server", path, server.address, *said])
-        commands = [Command(text=text, object=name, field="server", answer="New server registered", confirm=(state,))]
-        if checked:
+        text = " ".join(["add server", self._path(server), server.address, *said])
+        return Command(text=text, object=self._title(server), field="server", answer="New server registered", confirm=(state,))
+
+    def _serving(self, server: Server, wanted: Options) -> list[Command]:
+        """What makes it serve, when all are known."""
+        name, path = self._title(server), self._path(server)
+        commands = []
+        if "check" in wanted:
             commands.append(Command(text=f"enable health {path}", object=name, field="check"))
-        if not disabled:
+        if "disabled" not in wanted:
             commands.append(Command(text=f"set server {path} state ready", object=name, field="server"))
         return commands
 
@@ -289,7 +272,7 @@ class _Servers:
         self._set(server, "weight", f"weight {weight}", ServerIs(backend=self.new.name, server=server.name, weight=weight))
 
     def _address(self, was: Server, server: Server) -> None:
-        before, after = _literal(was.address), _literal(server.address)
+        before, after = literal(was.address), literal(server.address)
         if before is None or after is None:
             self.draft.reload(
                 self._title(server), "address", f"{was.address} becomes {server.address}; only an address with a port can change"
@@ -300,7 +283,7 @@ class _Servers:
         self._set(server, "address", f"addr {address} port {port}", confirm, answer=r"changed")
 
     def _check_address(self, server: Server, old: Options, new: Options, moved: list[str]) -> None:
-        if any(option not in old or option not in new for option in moved) or _ip(new.get("addr", ("::",))[0]) is None:
+        if any(option not in old or option not in new for option in moved) or ip(new.get("addr", ("::",))[0]) is None:
             self.draft.reload(
                 self._title(server), moved[0], "where a server is checked can be changed, but not begin or cease to be elsewhere"
             )
@@ -335,17 +318,6 @@ class _Servers:
         return f"{self.new.name}/{server.name}"
 
 
-def balance_of(proxy: Proxy) -> _Balance:
-    """How a backend chooses (4.2 `balance`, `hash-type`). What is not known is taken for static, which a reload is right for."""
-    name = (proxy.setting("balance") or ("roundrobin",))[0].partition("(")[0]
-    if name in _DYNAMIC:
-        return _Balance(name, dynamic=True, by_id=name in _BY_ID)
-    if name in _STATIC:
-        return _Balance(name, dynamic=False, by_id=False)
-    consistent = "consistent" in (proxy.setting("hash-type") or ())
-    return _Balance(name, dynamic=consistent, by_id=consistent)
-
-
 def _id(server: Server) -> str | None:
     own = server.own
     return own[own.index("id") + 1] if "id" in own[:-1] else None
@@ -361,17 +333,3 @@ def _difference(old: tuple[str, ...] | None, new: tuple[str, ...] | None) -> str
     if new is None:
         return "taken from a server that runs; only its address, weight and state can change"
     return f"{' '.join(old)} becomes {' '.join(new)}; of a server that runs, only its address, weight and state can change"
-
-
-def _ip(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
-
-
-def _literal(endpoint: str) -> tuple[str, int] | None:
-    """Address and port of `192.0.2.1:80`, `[2001:db8::1]:80` and `2001:db8::1:80`; None for everything else that a server may have."""
-    address, colon, port = endpoint.rpartition(":")
-    ip = _ip(address.removeprefix("[").removesuffix("]"))
-    return (ip, int(port)) if colon and ip is not None and re.fullmatch(r"[0-9]{1,5}", port) else None

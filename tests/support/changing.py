@@ -62,6 +62,8 @@ class Running:
                 "id": number if forced else None,
             }
         for row in self.stats.show_stat():
+            if row["status"].startswith("MAINT"):
+                row["weight"] = ""  # of one that was added so, it is reckoned when it begins to serve
             if row["svname"] == "BACKEND":
                 row["slim"] = ""  # a sum over frontends, which only servers with `minconn` look at
             found.setdefault("stat", {})[row["pxname"], row["svname"]] = {

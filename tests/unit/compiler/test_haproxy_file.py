@@ -43,7 +43,8 @@ class TestWords:
 
     def test_a_variable_is_kept_and_is_not_its_name(self) -> None:
         assert words('a "$HOME/x" "${B-c}" "${C[*]}"') == ("a", f"{VARIABLE}$HOME/x", f"{VARIABLE}${{B-c}}", f"{VARIABLE}${{C[*]}}")
-        assert words('a $HOME \'$HOME\' \\$HOME "\\$HOME" "$"') == ("a", "$HOME", "$HOME", "$HOME", "$HOME", "$")
+        assert words('a $HOME \'$HOME\' "\\$HOME" "$"') == ("a", "$HOME", "$HOME", "$HOME", "$")
+        assert words(r"a \$HOME") == ("a", r"\$HOME")
 
 
 class TestFile:

@@ -11,7 +11,7 @@ from compiler.plan import Files, plan
 from hydria.lab.certificates import Authority
 
 PREAMBLE = "global\n maxconn 1000\n stats socket /run/s level admin\ndefaults\n mode http\n timeout client 5s\n"
-VERSION = (2, 8)
+VERSION = (2, 8, 25)
 AUTHORITY = Authority()
 PEM = {name: AUTHORITY.server(f"{name}.example").bundle_pem for name in ("a", "b", "c")}
 
