@@ -50,5 +50,5 @@ def ip(text: str) -> str | None:
 def literal(endpoint: str) -> tuple[str, int] | None:
     """Address and port of `192.0.2.1:80`, `[2001:db8::1]:80` and `2001:db8::1:80`; None for everything else that a server may have."""
     address, colon, port = endpoint.rpartition(":")
-    ip = ip(address.removeprefix("[").removesuffix("]"))
-    return (ip, int(port)) if colon and ip is not None and re.fullmatch(r"[0-9]{1,5}", port) else None
+    found = ip(address.removeprefix("[").removesuffix("]"))
+    return (found, int(port)) if colon and found is not None and re.fullmatch(r"[0-9]{1,5}", port) else None

@@ -16,6 +16,7 @@ from support.polling import eventually
 from agent.errors import CommandRefused
 from compiler.changes import Command, Commands, NoOp, Reload, Restart, ServerGone
 from compiler.plan import Files, plan
+from compiler.server_states import kept
 from compiler.target import Feature, has
 from hydria.lab.backends import HttpBackend
 from hydria.lab.certificates import Authority, Certificate
@@ -433,3 +434,21 @@ def _half_a_request(world: World, changed: Running) -> Iterator[Connection]:
         connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1234")
         eventually(lambda: {"svname": "a", "scur": "1"} in changed.stats.show_stat(("svname", "scur")), "a session of the member")
         yield connection
+
+
+def test_a_reload_after_commands_is_as_its_file_says(haproxy: Haproxy, world: World) -> None:
+    """Through a file of states, which alone would bring back what commands had made of the servers."""
+    old = {**OCTAVIA, "global": ["maxconn 1000", "server-state-file @run@/states"]}
+    new = servers(old, a="{c} weight 7 check inter 60s fall 3 rise 2", b="{b} weight 1 check inter 60s fall 3 rise 2 disabled")
+    made = plan(world.files(old), world.files(new), haproxy.version)
+    assert isinstance(made, Commands)
+    with running(haproxy, world.files(old)) as changed:
+        before = changed.state()
+        changed.runtime.execute(made.commands, patience=PATIENCE)
+        states = changed.process.log.with_name("states")
+        states.write_text(kept(changed.stats.ask("show servers state"), world.files(old).configuration))
+        changed.process.reload()
+        assert changed.state() == before
+        states.write_text(changed.stats.ask("show servers state"))
+        changed.process.reload()
+        assert changed.state() == before
