@@ -56,7 +56,9 @@ class Keepalived:
 
     def check(self, file: Path, namespace: str | None) -> None:
         """Raises RejectedByKeepalived where it finds something wrong with a configuration for this network namespace."""
-        finished = self._runner.run([*self._start, "-t", *_entering(namespace), "-f", str(file)], timeout=_DEADLINE)
+        # With a script that another user is to run, `keepalived -t` takes itself for a child whose parent has died, and ends itself by SIGTERM.
+        deaf = [self._start[0], "--ignore-signal=TERM", *self._start[1:]]
+        finished = self._runner.run([*deaf, "-t", *_entering(namespace), "-f", str(file)], timeout=_DEADLINE)
         complaints = [line for line in finished.output.splitlines() if line.strip() and not _HARMLESS.search(line)]
         if finished.code != 0 and complaints:
             raise RejectedByKeepalived("keepalived does not take this configuration", "\n".join(complaints))
