@@ -101,6 +101,13 @@ def parse(text: str) -> Settings:
     return msgspec.convert(given, Settings, dec_hook=_decode)
 
 
+def _parse_file(content: bytes) -> Settings:
+    try:
+        return parse(content.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"amphora-agent.conf: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
 def _section(section: str, values: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, text in values.items():
@@ -122,13 +129,20 @@ def _word(key: str, value: str, place: str) -> str:
     allowed = {"agent_tls_protocol": ("TLSv1.2", "TLSv1.3"), "loadbalancer_topology": ("SINGLE", "ACTIVE_STANDBY")}.get(key)
     if allowed and value not in allowed:
         raise InvalidRequest(f"{place}: {value!r} given; one of {', '.join(allowed)} is allowed")
+    if not value.isprintable():
+        raise InvalidRequest(f"{place}: {value!r} given; control characters cannot be meant")
+    if key == "bind_host":
+        try:
+            ipaddress.ip_address(value)
+        except ValueError as error:
+            raise InvalidRequest(f"{place}: {value!r} given; an IP address is needed") from error
     if key in ("base_path", "base_cert_dir", "agent_server_ca", "agent_server_cert", "agent_server_network_dir") and value[0] != "/":
         raise InvalidRequest(f"{place}: {value!r} given; an absolute path is needed")
     return value
 
 
 def _number(value: str, place: str, lowest: int, highest: int) -> int:
-    if not value.isascii() or not value.isdecimal() or not lowest <= int(value[:12]) <= highest:
+    if not value.isascii() or not value.isdecimal() or len(value) > 12 or not lowest <= int(value) <= highest:
         raise InvalidRequest(f"{place}: {value!r} given; a number from {lowest} to {highest} is needed")
     return int(value)
 
@@ -159,14 +173,11 @@ class LiveSettings:
         self.guards: list[Callable[[Settings], None]] = []
         self.followers: list[Callable[[Settings], None]] = []
         self._lock = threading.Lock()
-        self.current = parse(path.read_text(encoding="utf-8"))
+        self.current = _parse_file(path.read_bytes())
 
     def replace(self, content: bytes) -> Settings:
         """Puts an uploaded file in force and in place; with nothing changed, raises InvalidRequest where it cannot be used, or OSError."""
-        try:
-            settings = parse(content.decode())
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(f"amphora-agent.conf: not UTF-8 text ({error.reason} at byte {error.start})") from error
+        settings = _parse_file(content)
         with self._lock:
             for guard in self.guards:
                 guard(settings)
