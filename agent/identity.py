@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 import threading
 
@@ -11,7 +10,7 @@ from agent.files import replace_file
 from agent.memory_file import in_memory
 from agent.settings import LiveSettings, Settings
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 #: The settings that say whom a controller will find, and who may come.
 _CONCERNED = ("agent_server_ca", "agent_server_cert", "agent_tls_protocol", "amphora_id")
@@ -93,10 +92,11 @@ class Identity:
 
 def _leaf(content: bytes) -> str:
     """The first certificate of a PEM file: the one that is presented."""
-    found = _CERTIFICATE.search(content)
-    if found is None:
+    begin = content.find(_BEGIN)
+    end = content.find(_END, begin)
+    if begin < 0 or end < 0:
         raise InvalidRequest("the certificate: there is none in it; PEM with a certificate and its key is needed")
-    return found[0].decode("ascii", "replace")
+    return content[begin : end + len(_END)].decode("ascii", "replace")
 
 
 def _server_context(settings: Settings, certificate: bytes) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from support.fake_agent import AMPHORA, Certified, pem
 
 from agent.errors import InvalidRequest
 from agent.identity import Identity
+from agent.routes.bodies import OWN
 from agent.settings import LiveSettings, parse
 from hydria.lab.certificates import Authority
 
@@ -84,6 +86,14 @@ def test_what_cannot_be_used_is_refused_and_changes_nothing(files: Certified, id
         assert "PRIVATE" not in str(caught.value), what
         assert files.server_pem.read_bytes() == before, what
     assert leftovers(files) == names
+
+
+def test_the_largest_nonsense_is_refused_at_once(identity: Identity) -> None:
+    """While it is looked at nothing else is done: Python's interpreter is one."""
+    begin = time.thread_time()
+    with pytest.raises(InvalidRequest, match="there is none in it"):
+        identity.replace((b"-----BEGIN CERTIFICATE-----\n" * 10_000)[:OWN])
+    assert time.thread_time() - begin < 1
 
 
 def test_without_an_id_no_name_is_asked_for(tmp_path: Path) -> None:
