@@ -23,6 +23,7 @@ class Certificates:
     def put(self, lb: str, name: str, content: bytes) -> None:
         """Makes one, or replaces it; nobody but root ever reads it."""
         path = self._paths.certificate(lb, name)
+        directory(self._paths.certificates, 0o700)
         directory(path.parent, 0o700)
         replace_file(path, content, 0o600)
 

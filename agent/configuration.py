@@ -38,13 +38,16 @@ class Configuration:
     def text(self) -> bytes:
         """What was uploaded last and not refused. Raises NotFoundError."""
         try:
-            return self._uploaded.read_bytes() if self._uploaded.exists() else self.current.read_bytes()
+            return self._uploaded.read_bytes() if self.exists() and self._uploaded.exists() else self.current.read_bytes()
         except FileNotFoundError as error:
             raise NotFoundError(f"there is no {self.current}") from error
 
     def upload(self, text: bytes) -> None:
         """Takes in what is to be next, where it is another than there is; the directory must be there."""
         if not self.exists():
+            # What a removal that was cut short has left.
+            for path in (self._uploaded, self._served):
+                remove_file(path)
             replace_file(self.current, text, self._mode)
         elif self.current.read_bytes() == text:
             remove_file(self._uploaded)
@@ -91,9 +94,9 @@ class Configuration:
 
 
 def directory(path: Path, mode: int = 0o755) -> Path:
-    """Makes a directory, and those above it, where they are missing, for good and whatever the umask says. Raises OSError."""
+    """Makes a directory where it is missing, for good and whatever the umask says; those above it are for everybody. Raises OSError."""
     if not path.is_dir():
-        directory(path.parent, mode)
+        directory(path.parent)
         with suppress(FileExistsError):  # somebody else was quicker
             path.mkdir(mode)
             path.chmod(mode)

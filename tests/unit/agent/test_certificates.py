@@ -31,6 +31,13 @@ def test_put_and_replaced(paths: Paths) -> None:
     assert [path.name for path in paths.certificate(LB, "a.pem").parent.iterdir()] == ["a.pem"]
 
 
+def test_what_octavias_controller_sends_first_does_not_lock_the_place_of_all_the_rest(paths: Paths) -> None:
+    """Check scripts below it are run by nobody."""
+    Certificates(paths).put(LB, "a.pem", b"x")
+    assert paths.base.stat().st_mode & 0o777 == 0o755
+    assert paths.certificates.stat().st_mode & 0o777 == 0o700
+
+
 def test_deleted_whether_there_or_not(paths: Paths) -> None:
     certificates = Certificates(paths)
     certificates.delete(LB, "a.pem")

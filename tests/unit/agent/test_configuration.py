@@ -93,6 +93,20 @@ def test_nothing_is_left(configuration: Configuration) -> None:
     configuration.remove()
 
 
+def test_what_a_removal_that_was_cut_short_has_left_is_not_there(configuration: Configuration) -> None:
+    served(configuration, b"first")
+    configuration.upload(b"second")
+    configuration.take()
+    configuration.upload(b"third")
+    configuration.current.unlink()
+    with pytest.raises(NotFoundError):
+        configuration.text()
+    configuration.upload(b"fourth")
+    assert configuration.text() == configuration.current.read_bytes() == b"fourth"
+    assert not configuration.take()
+    assert not configuration.undecided()
+
+
 @pytest.mark.parametrize("mode", [0o700, 0o755])
 def test_directories_are_as_they_shall_be_whatever_the_umask(tmp_path: Path, mode: int) -> None:
     before = os.umask(0o077)
@@ -101,4 +115,4 @@ def test_directories_are_as_they_shall_be_whatever_the_umask(tmp_path: Path, mod
         assert made == directory(made)
     finally:
         os.umask(before)
-    assert {made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777} == {mode}
+    assert (made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777) == (mode, 0o755)
