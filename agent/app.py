@@ -1,4 +1,4 @@
-"""The HTTP application: the 1.0 contract that Octavia's controller speaks, over the collaborators of `Agent`."""
+"""The HTTP application: the 1.0 contract that Octavia's controller speaks and Hydria's own 2.0, over the collaborators of `Agent`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import flask
 import structlog
 
 from agent.collaborators import Agent
-from agent.routes import amphora, certificates, errors, interfaces, loadbalancers, lvs, monitoring, vrrp
+from agent.routes import amphora, certificates, drains, errors, graphs, interfaces, loadbalancers, lvs, monitoring, vrrp
 from agent.routes.counting import count
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def make_app(agent: Agent) -> flask.Flask:
     for part in (amphora, certificates, interfaces, loadbalancers, lvs, vrrp):
         app.register_blueprint(part.blueprint(agent), url_prefix=f"/{API_VERSION}")
     app.register_blueprint(monitoring.blueprint(agent))
+    for part in (graphs, drains):
+        app.register_blueprint(part.blueprint(agent), url_prefix="/2.0/loadbalancers")
     return app
 
 

@@ -9,11 +9,15 @@ from collections.abc import Callable
 import structlog
 
 from agent import logs
+from agent.amphora_target import AmphoraTarget
+from agent.beside import BundleBeside
 from agent.certificates import Certificates
 from agent.check_scripts import CheckScripts
 from agent.clock import SystemClock
 from agent.collaborators import Agent
+from agent.drains import Drains
 from agent.errors import AgentError
+from agent.graphs import Graphs
 from agent.haproxies import Haproxies
 from agent.haproxy import Haproxy
 from agent.heartbeat.heart import Heart
@@ -32,6 +36,7 @@ from agent.network.network import Network
 from agent.options import Options
 from agent.paths import Paths
 from agent.processes import LocalRunner
+from agent.progress import ProgressBoard
 from agent.services.programs import Services
 from agent.services.supervised import SupervisedServices
 from agent.services.systemd import SystemdServices
@@ -65,9 +70,28 @@ class Assembly:
         keepalived = Keepalived(KEEPALIVED, runner)
         scripts = CheckScripts(paths, self._services)
         self.network = Network(namespace, paths, runner, clock)
-        self._haproxies = Haproxies(paths, self._services, haproxy, scripts, namespace=namespace, runner=runner, clock=clock)
         self._vrrp = Vrrp(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
         self._lvs = Lvs(paths, self._services, keepalived, scripts, namespace=namespace, clock=clock)
+        progress = ProgressBoard()
+
+        def beside(lb: str) -> BundleBeside:
+            return BundleBeside(lb, paths, self._lvs, self._vrrp, keepalived, namespace=namespace, runner=runner)
+
+        self._haproxies = Haproxies(
+            paths,
+            self._services,
+            haproxy,
+            scripts,
+            namespace=namespace,
+            runner=runner,
+            clock=clock,
+            beside=beside,
+            step=progress.step,
+        )
+        machine = Machine(runner, settings.haproxy_cmd)
+        target = AmphoraTarget(self.settings, paths, keepalived, runner, lambda: int(machine.measurements()["memory"]["total"]) * 1024)
+        drains = Drains(self._haproxies, clock)
+        self._haproxies.followers.append(drains.follow)
         lvs = LvsLook(Ipvs(namespace), self._running_lvs, paths.lvs_conf, time.time)
         self.heart = Heart(
             self.settings,
@@ -85,7 +109,7 @@ class Assembly:
         )
         self.agent = Agent(
             settings=self.settings,
-            machine=Machine(runner, settings.haproxy_cmd),
+            machine=machine,
             identity=Identity(self.settings),
             network=self.network,
             haproxies=self._haproxies,
@@ -94,6 +118,8 @@ class Assembly:
             certificates=Certificates(paths),
             metrics=OwnMetrics(sources),
             statistics=AgentStatistics(self._haproxies, lvs),
+            graphs=Graphs(self._haproxies, target, beside, progress),
+            drains=drains,
             tally=tally,
         )
 

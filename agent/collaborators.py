@@ -14,6 +14,7 @@ from agent import statistics
 from agent.haproxies import Listener
 from agent.metrics.tally import Tally
 from agent.network.requests import NetworkPlug, Rule, VipPlug
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Status
 from agent.settings import LiveSettings
 
 
@@ -124,6 +125,50 @@ class Certificates(Protocol):
         """Removes a file. An absent one is fine."""
 
 
+class Graphs(Protocol):
+    """See `agent.graphs.Graphs`: load balancers as the 2.0 contract has them."""
+
+    def put(self, lb: str, content: bytes, if_match: str | None, /) -> Outcome:
+        """Has a load balancer be what a body says."""
+
+    def plan(self, lb: str, content: bytes, /) -> Forecast:
+        """What `put` would do."""
+
+    def rollback(self, lb: str, number: int | None, if_match: str | None, /) -> Outcome:
+        """Has it be what it was."""
+
+    def delete(self, lb: str, if_match: str | None, /) -> None:
+        """Ends it. An absent one is fine."""
+
+    def graph(self, lb: str, /) -> tuple[bytes, str]:
+        """The graph that serves, and the ETag."""
+
+    def files(self, lb: str, number: int | None, /) -> list[FileInfo]:
+        """The files of a generation, of what serves by default."""
+
+    def history(self, lb: str, /) -> list[GenerationInfo]:
+        """The generations, the latest first."""
+
+    def status(self, lb: str, /) -> Status:
+        """How it fares."""
+
+    def progress(self, lb: str, after: int, wait: float, /) -> Progress:
+        """Where changes are, when there is news or after `wait` seconds."""
+
+
+class Drains(Protocol):
+    """See `agent.drains.Drains`."""
+
+    def start(self, lb: str, member: str, deadline: float, /) -> Drain:
+        """Gives a member no new clients."""
+
+    def progress(self, lb: str, member: str, /) -> Drain:
+        """How far it has come."""
+
+    def cancel(self, lb: str, member: str, /) -> None:
+        """Gives it its share again."""
+
+
 class Metrics(Protocol):
     """See `agent.metrics.own.OwnMetrics`."""
 
@@ -178,4 +223,6 @@ class Agent:
     certificates: Certificates
     metrics: Metrics
     statistics: Statistics
+    graphs: Graphs
+    drains: Drains
     tally: Tally

@@ -14,7 +14,8 @@ from agent.compiling import Compiled, as_json, checked, compiled
 from agent.errors import AgentError, NotFoundError, PreconditionFailed
 from agent.generations import digest_of_generation
 from agent.graph_request import GraphRequest
-from agent.outcomes import Forecast, Outcome, Progress
+from agent.outcomes import Forecast, Outcome, Progress, Status, Worker
+from agent.statistics import read as read_statistics
 from agent.writes import Write, Writes
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from agent.amphora_target import AmphoraTarget
     from agent.beside import BundleBeside
-    from agent.generations import Generation
+    from agent.generations import Generation, Generations
     from agent.haproxies import Haproxies
+    from agent.outcomes import FileInfo, GenerationInfo
     from agent.progress import ProgressBoard
 
 
@@ -95,6 +97,39 @@ class Graphs:
             self._beside(lb).end(current)
             self._haproxies.delete(lb)
 
+    # --- looking ---
+
+    def graph(self, lb: str) -> tuple[bytes, str]:
+        """The graph that serves, in JSON, and the ETag. Raises NotFoundError."""
+        return graph_views.graph(self._existing(lb))
+
+    def files(self, lb: str, number: int | None = None) -> list[FileInfo]:
+        """The files of what serves, or of another generation. Raises NotFoundError."""
+        return graph_views.files(self._existing(lb), number)
+
+    def history(self, lb: str) -> list[GenerationInfo]:
+        """The generations, the latest first. Raises NotFoundError."""
+        return graph_views.history(self._existing(lb))
+
+    def status(self, lb: str) -> Status:
+        """How it fares. Raises NotFoundError."""
+        current = self._existing(lb).linked("current")
+        state = self._haproxies.status(lb)
+        rows, leaving = [], {}
+        if state == "ACTIVE":
+            rows = read_statistics(self._haproxies.stats(lb), lb)
+            leaving = self._haproxies.leaving.of(lb)
+        return Status(
+            loadbalancer=lb,
+            state=state,
+            generation=current.number if current else 0,
+            etag=current.about.etag if current else "",
+            step=self._progress.seen(lb).step,
+            old_workers=[Worker(**worker._asdict()) for worker in self._haproxies.old_workers(lb)] if state == "ACTIVE" else [],
+            leaving=leaving,
+            rows=rows,
+        )
+
     def progress(self, lb: str, after: int, wait: float) -> Progress:
         """Where changes are, when there is news or after `wait` seconds."""
         seen = self._progress.wait(lb, after, wait)
@@ -164,6 +199,12 @@ class Graphs:
         finally:
             self._progress.end(lb, outcome)
         return outcome
+
+    def _existing(self, lb: str) -> Generations:
+        generations = self._haproxies.generations(lb)
+        if not generations.exists():
+            raise NotFoundError(f"there is no load balancer {lb}")
+        return generations
 
     def _current(self, lb: str) -> Generation | None:
         return self._haproxies.generations(lb).linked("current")

@@ -8,7 +8,7 @@ import flask
 import structlog
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from agent.errors import AgentError
+from agent.errors import AgentError, GraphRefused
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +34,9 @@ def _of_ours(error: AgentError) -> flask.Response:
     if error.status >= 500:
         _log.error("request failed", code=error.code, error=str(error))
     flask.g.outcome = error.code
-    return _answer(error.status, {"message": _HEADLINES[error.status], "details": str(error), "code": error.code})
+    headline = _HEADLINES.get(error.status) or HTTPStatus(error.status).phrase
+    body: dict[str, object] = {"message": headline, "details": str(error), "code": error.code}
+    return _answer(error.status, body | ({"problems": error.problems} if isinstance(error, GraphRefused) else {}))
 
 
 def _of_http(error: HTTPException) -> flask.Response:

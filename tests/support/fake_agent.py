@@ -147,6 +147,24 @@ class FakeStatistics:
         return Statistics(rows=[Row(kind="listener", listener="web", id="web", status="OPEN")])
 
 
+class FakeGraphs(Remembering):
+    """Remembers, and answers nothing but what a test puts into `answers` under the name of a method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*arguments: Any) -> Any:
+            self._note(name, *arguments)
+            return self.answers.get(name)
+
+        return call
+
+
 class Certified:
     """The files of an agent's certificates and settings in a directory, and both authorities."""
 
@@ -186,6 +204,8 @@ class FakeAgent:
         self.lvs = Configurations("UDP")
         self.vrrp = FakeVrrp()
         self.certificates = FakeCertificates()
+        self.graphs = FakeGraphs()
+        self.drains = FakeGraphs()
         self.tally = Tally()
         self.agent = Agent(
             settings=self.settings,
@@ -198,5 +218,7 @@ class FakeAgent:
             certificates=self.certificates,
             metrics=FakeMetrics(),
             statistics=FakeStatistics(),
+            graphs=self.graphs,
+            drains=self.drains,
             tally=self.tally,
         )

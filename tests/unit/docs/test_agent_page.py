@@ -1,4 +1,4 @@
-"""docs/agent.md names every route, and no other; its bounds are those that hold."""
+"""docs/agent.md and docs/applying.md name every route, and no other; the bounds there are those that hold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from agent.app import make_app
 from agent.main import command
 from agent.routes import bodies
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs/agent.md").read_text()
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PAGE = (DOCS / "agent.md").read_text()
+ROUTES = PAGE + (DOCS / "applying.md").read_text()
 
 
 def test_every_route(tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ def test_every_route(tmp_path: Path) -> None:
         for method in rule.methods or ()
         if method != "HEAD"
     }
-    assert set(re.findall(r"^\| `((?:GET|PUT|POST|DELETE) [^`]+)`", PAGE, re.MULTILINE)) == served
+    assert set(re.findall(r"^\| `((?:GET|PUT|POST|DELETE) [^`]+)`", ROUTES, re.MULTILINE)) == served
 
 
 def test_every_verb_and_option() -> None:
