@@ -112,9 +112,10 @@ class _Keepalived:
     def _fall_back(self, *, wanted_before: bool) -> None:
         self.configuration.give_back()
         # It may live, with a configuration that is no longer there.
-        self._services.stop(self._program.name)
         if wanted_before:
-            self._services.start(self._program)
+            self._services.restart(self._program)
+        else:
+            self._services.stop(self._program.name)
 
 
 class Vrrp:

@@ -50,6 +50,9 @@ class Services(Protocol):
         It runs when this returns, which does not mean that it works. Raises SystemFault.
         """
 
+    def restart(self, program: Program, /) -> None:
+        """As `start`, but one that runs is ended before. Whoever is killed meanwhile leaves one that should run. Raises SystemFault."""
+
     def stop(self, name: str, /) -> None:
         """Has it run no more, and returns when nothing of it does. Fine where it is unknown. Raises SystemFault."""
 

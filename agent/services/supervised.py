@@ -1,7 +1,7 @@
 """Programs without an init system: `SupervisedServices` starts them, takes over those that it finds running, and brings back what ends.
 
-What should run is a file for each program in `state`. It is written before the program is started and removed before it is stopped, so
-whoever reads it after a crash knows what to do. What runs is told by the records in `run` (see `agent.services.records`).
+What should run is a file for each program in `state`. It is written before the program is started and removed before it is stopped for
+good, so whoever reads it after a crash knows what to do. What runs is told by the records in `run` (see `agent.services.records`).
 """
 
 from __future__ import annotations
@@ -73,29 +73,17 @@ class SupervisedServices:
         with self._lock:
             kept = self._kept.get(program.name)
         if kept is not None and kept.program != program:
-            self.stop(program.name)
-        with self._lock:
-            self._begin_watch()
-            kept = self._kept.get(program.name)
-            if kept is None:
-                self._make_directories()
-                replace_file(self._wish(program.name), msgspec.json.format(msgspec.json.encode(program)) + b"\n")
-                kept = self._kept[program.name] = _Kept(program, recorded(self._record(program.name)))
-            if not _runs(kept):
-                kept.restarts, kept.pause = 0, _FIRST_PAUSE
-                self._launch(kept)
+            self._quit(program.name, wanted=True)
+        self._keep(program)
+
+    def restart(self, program: Program, /) -> None:
+        """See `Services.restart`."""
+        self._quit(program.name, wanted=True)
+        self._keep(program)
 
     def stop(self, name: str, /) -> None:
         """See `Services.stop`."""
-        with self._lock:
-            kept = self._kept.pop(name, None)
-            remove_file(self._wish(name))
-            identity = kept.identity if kept else recorded(self._record(name))
-        if identity is not None:
-            self._end(name, identity, kept.program.patience if kept else PATIENCE)
-        if kept is not None and kept.child is not None:
-            kept.child.ended(wait=True)
-        remove_file(self._record(name))
+        self._quit(name, wanted=False)
 
     def pid(self, name: str, /) -> int | None:
         """See `Services.pid`."""
@@ -144,6 +132,31 @@ class SupervisedServices:
         self._closed.set()
         if self._watch is not None:
             self._watch.join()
+
+    def _keep(self, program: Program) -> None:
+        with self._lock:
+            self._begin_watch()
+            kept = self._kept.get(program.name)
+            if kept is None:
+                self._make_directories()
+                replace_file(self._wish(program.name), msgspec.json.format(msgspec.json.encode(program)) + b"\n")
+                kept = self._kept[program.name] = _Kept(program, recorded(self._record(program.name)))
+            if not _runs(kept):
+                kept.restarts, kept.pause = 0, _FIRST_PAUSE
+                self._launch(kept)
+
+    def _quit(self, name: str, *, wanted: bool) -> None:
+        """Ends it. What it is stays on the disk where it is `wanted` again, so that an agent that is killed now is not the end of it."""
+        with self._lock:
+            kept = self._kept.pop(name, None)
+            if not wanted:
+                remove_file(self._wish(name))
+            identity = kept.identity if kept else recorded(self._record(name))
+        if identity is not None:
+            self._end(name, identity, kept.program.patience if kept else PATIENCE)
+        if kept is not None and kept.child is not None:
+            kept.child.ended(wait=True)
+        remove_file(self._record(name))
 
     def _make_directories(self) -> None:
         """Also when somebody has removed them meanwhile."""

@@ -34,16 +34,23 @@ class SystemdServices:
         self._seen: dict[str, Identity] = {}
 
     def start(self, program: Program, /) -> None:
-        """See `Services.start`. One that runs in another way than it shall now is restarted."""
+        """See `Services.start`. One that runs in another way than it shall now is stopped before."""
         unit = self._unit(program.name)
         text = unit_text(program)
         known = unit.read_bytes() if unit.exists() else None
         if known != text:
+            # Before its unit is another one: what runs is always what the unit says, whenever the agent is killed.
+            self._end(unit)
             replace_file(unit, text, 0o644)
             self._systemctl("daemon-reload")
         self._systemctl("enable", "--quiet", unit.name)
         # One that waits to be started again, or has failed, starts now.
-        self._systemctl("start" if known in (None, text) else "restart", unit.name, seconds=program.patience)
+        self._systemctl("start", unit.name, seconds=program.patience)
+
+    def restart(self, program: Program, /) -> None:
+        """See `Services.restart`."""
+        self._end(self._unit(program.name))
+        self.start(program)
 
     def stop(self, name: str, /) -> None:
         """See `Services.stop`."""
@@ -51,8 +58,7 @@ class SystemdServices:
         if not unit.exists():
             return
         self._systemctl("disable", "--quiet", unit.name)
-        # As long as the unit's own TimeoutStopSec lets it take; the runner's limit is only there to come to an end at all.
-        self._systemctl("stop", unit.name, seconds=600)
+        self._end(unit)
         remove_file(unit)
         self._systemctl("daemon-reload")
 
@@ -92,6 +98,11 @@ class SystemdServices:
         for name in self.programs():
             self._systemctl("enable", "--quiet", f"{name}.service")
             self._systemctl("start", "--no-block", f"{name}.service")
+
+    def _end(self, unit: Path) -> None:
+        if unit.exists():
+            # As long as the unit's own TimeoutStopSec lets it take; the runner's limit is only there to come to an end at all.
+            self._systemctl("stop", unit.name, seconds=600)
 
     def _systemctl(self, *arguments: str, seconds: float = 0) -> None:
         done = self._runner.run(["systemctl", *arguments], timeout=_PATIENCE + seconds)

@@ -15,6 +15,7 @@ import pytest
 from support.namespaces import Namespace
 from support.polling import eventually
 
+from agent.clock import SystemClock
 from agent.errors import SystemFault
 from agent.services.programs import Program
 from agent.services.records import Identity, identify, look, recorded, session_of
@@ -145,6 +146,44 @@ def test_another_definition_replaces_it(agent: Agent) -> None:
     agent.services.start(shell("sleeper", "exec sleep 2000"))
     assert not running(pid)
     eventually(lambda: b"2000" in Path(f"/proc/{agent.pid()}/cmdline").read_bytes(), "the other command")
+
+
+def test_a_restart_ends_what_runs(agent: Agent) -> None:
+    agent.services.restart(SLEEPER)
+    pid = agent.pid()
+    agent.services.restart(SLEEPER)
+    assert not running(pid)
+    assert agent.pid() != pid
+    assert agent.services.programs() == ("sleeper",)
+
+
+class KilledError(Exception):
+    """The agent is no more."""
+
+
+class LastMoment(SystemClock):
+    """The agent is killed as soon as it waits for something."""
+
+    def sleep(self, seconds: float, /) -> None:  # noqa: ARG002 - see `Clock`
+        raise KilledError
+
+
+@pytest.mark.parametrize("way", ["start", "restart"])
+def test_one_that_is_to_run_again_does_so_when_the_agent_is_killed_before(tmp_path: Path, way: str) -> None:
+    agent = Agent(tmp_path)
+    agent.services.start(shell("sleeper", "trap 'echo asked' TERM; echo begun; while :; do sleep 0.05; done", patience=0.3))
+    eventually(lambda: "begun" in agent.services.words("sleeper"), "its word")
+    agent.services.close()
+    dying = SupervisedServices(agent.run, agent.state, LastMoment())
+    with pytest.raises(KilledError):
+        getattr(dying, way)(SLEEPER)
+    agent.restart()
+    assert agent.services.programs() == ("sleeper",)
+    eventually(lambda: "asked" in agent.services.words("sleeper"), "the end that had begun")
+    agent.services.restore()
+    assert agent.pid()
+    agent.services.stop("sleeper")
+    agent.end()
 
 
 def test_one_that_does_not_listen_is_killed_with_its_children(agent: Agent) -> None:

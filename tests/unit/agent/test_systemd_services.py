@@ -86,7 +86,12 @@ def test_start_and_stop(tmp_path: Path) -> None:
 
     runner.asked.clear()
     services.start(Program(name="haproxy-x", description="other", arguments=("/bin/true",)))
-    assert runner.asked[-1] == "systemctl restart haproxy-x.service"
+    assert runner.asked == [
+        "systemctl stop haproxy-x.service",
+        "systemctl daemon-reload",
+        "systemctl enable --quiet haproxy-x.service",
+        "systemctl start haproxy-x.service",
+    ]
 
     runner.asked.clear()
     services.stop("haproxy-x")
@@ -95,6 +100,35 @@ def test_start_and_stop(tmp_path: Path) -> None:
     runner.asked.clear()
     services.stop("haproxy-x")
     assert runner.asked == []
+
+
+def test_another_definition_is_there_only_when_nothing_runs_by_the_one_before(tmp_path: Path) -> None:
+    """An agent that is killed between the two would take what runs by the old one for what runs by the new one, for ever."""
+    services, runner = made(tmp_path)
+    services.start(HAPROXY)
+    unit = tmp_path / "haproxy-x.service"
+    before, seen = unit.read_bytes(), []
+    run = runner.run
+
+    class Looking(Recorder):
+        def run(self, arguments: Sequence[str], /, *, timeout: float) -> Finished:
+            seen.append((arguments[1], unit.read_bytes() == before))
+            return run(arguments, timeout=timeout)
+
+    SystemdServices(tmp_path, Looking()).start(Program(name="haproxy-x", description="other", arguments=("/bin/true",)))  # type: ignore[arg-type]
+    assert seen[:2] == [("stop", True), ("daemon-reload", False)]
+
+
+def test_a_restart_leaves_the_unit_where_it_is(tmp_path: Path) -> None:
+    services, runner = made(tmp_path)
+    services.start(PLAIN)
+    runner.asked.clear()
+    services.restart(PLAIN)
+    assert runner.asked == ["systemctl stop plain.service", "systemctl enable --quiet plain.service", "systemctl start plain.service"]
+    services.stop("plain")
+    runner.asked.clear()
+    services.restart(PLAIN)
+    assert runner.asked == ["systemctl daemon-reload", "systemctl enable --quiet plain.service", "systemctl start plain.service"]
 
 
 def test_units_of_others_are_none_of_ours(tmp_path: Path) -> None:
