@@ -104,7 +104,12 @@ class Child:
 def launch(program: Program, record: Path, log: Path) -> Child:
     """Starts a program that outlives us, in a session of its own, and has it write `record`. Raises SystemFault, OSError."""
     command = ["ip", "netns", "exec", program.namespace, *program.arguments] if program.namespace else program.arguments
-    with os.fdopen(os.open(record, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file, log.open("ab") as output:
+    made = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    with (
+        os.fdopen(os.open(record, os.O_RDWR | made, 0o600), "r+b") as file,
+        # What a program says of its configuration is as secret as that.
+        os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | made, 0o600), "ab") as output,
+    ):
         fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         # Nothing of ours runs between fork and exec. Most files of ours are closed by exec; gunicorn's sockets would not be.

@@ -78,6 +78,10 @@ def test_it_runs_from_start_to_stop(agent: Agent) -> None:
     pid = agent.pid()
     assert agent.services.programs() == ("sleeper",)
     eventually(lambda: "begun" in agent.services.words("sleeper"), "its word")
+    everything = [*agent.run.iterdir(), *agent.state.iterdir()]
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in everything} == dict.fromkeys(
+        ("sleeper.json", "sleeper.log", "sleeper.pid"), "0o600"
+    )
     agent.services.start(SLEEPER)
     assert agent.services.pid("sleeper") == pid, "what runs is not started again"
     agent.services.stop("sleeper")
