@@ -37,6 +37,8 @@ from agent.connection import Connection
 from agent.errors import AgentError
 
 if TYPE_CHECKING:
+    import ssl
+
     from agent.server import Server
 
 _log = structlog.get_logger(__name__)
@@ -165,7 +167,7 @@ class Worker(BaseWorker):
         # TLS takes the raw socket's place, with its descriptor.
         data = self._selector.unregister(connection).data
         try:
-            event = connection.shake(self.app.agent.identity.context)
+            event = connection.shake(self._context)
         except (OSError, ValueError) as error:
             level = _log.info if self._proven else _log.debug
             level("handshake refused", client=connection.client[0], reason=getattr(error, "reason", None) or str(error))
@@ -178,6 +180,16 @@ class Worker(BaseWorker):
         del self._strangers[connection]
         connection.established(self.cfg)
         self._wait_for(connection)
+
+    def _context(self) -> ssl.SSLContext:
+        """TLS for a connection from now on. Raises OSError: that is not the client's fault, and nobody at all is served."""
+        try:
+            return self.app.agent.identity.context()
+        except OSError as error:
+            _log.error(
+                "the agent's certificate or its clients' authority cannot be used", error=getattr(error, "reason", None) or str(error)
+            )
+            raise
 
     # --- idle ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -416,6 +417,25 @@ def test_the_clients_authority_may_change_too(tmp_path: Path) -> None:
         with pytest.raises(ssl.SSLError, match="alert"):
             server.request("GET", "/")
         assert server.request("GET", "/", context=server.context(new.client("controller")))[0] == 200
+
+
+@pytest.mark.parametrize(("spoilt", "said"), [(None, "No such file"), (b"nonsense", "NO_CERTIFICATE|NO_START_LINE|PEM")])
+def test_that_its_own_files_cannot_be_used_is_not_told_as_a_clients_fault(tmp_path: Path, spoilt: bytes | None, said: str) -> None:
+    with running(tmp_path) as server:
+        content = server.files.server_pem.read_bytes()
+        server.files.server_pem.unlink()
+        if spoilt is not None:
+            server.files.server_pem.write_bytes(spoilt)
+        with pytest.raises(OSError):  # noqa: PT011 - however TLS says that it is over
+            server.request("GET", "/")
+        (told,) = server.said("the agent's certificate or its clients' authority cannot be used")
+        assert told["level"] == "error"
+        assert re.search(said, told["error"])
+        server.files.server_pem.write_bytes(content)
+        assert server.request("GET", "/")[0] == 200
+        with pytest.raises(OSError):  # noqa: PT011
+            server.request("GET", "/", context=server.context(Authority("clients").client("controller")))
+        assert len(server.said("the agent's certificate or its clients' authority cannot be used")) == 1
 
 
 def test_no_key_and_no_body_is_in_the_log(tmp_path: Path) -> None:
