@@ -127,7 +127,7 @@ def test_a_socket_that_does_not_tell_the_truth(machine: Attacked, which: str, li
     assert {found["status"] for found in machine.ask("GET", "/1.0/listeners").json} == {"ACTIVE"}
 
 
-@pytest.mark.parametrize("which", ["sock", "master"])
+@pytest.mark.parametrize("which", ["sock", pytest.param("master", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("lie", ["hangs", pytest.param("another's", marks=pytest.mark.slow)])
 def test_a_reload_in_spite_of_it(a_machine: Attacked, which: str, lie: str) -> None:
     path = a_machine.run / f"{a_machine.bystander}.{which}"

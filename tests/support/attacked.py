@@ -163,9 +163,9 @@ frontend {uuid.uuid5(uuid.UUID(lb), str(port))}
         """What may not change however the agent is attacked: what is not the agent's, nor made to be changed by who asks it."""
         changeable = {self.base, self.run, self.state, self.log, self.configuration, self.certificate, self.etc / "interfaces"}
         found = {path: seen for path, seen in tree(self.directory) if not changeable & {path, *path.parents}}
-        # Its /var/lib is its own, and BASE in it is `base`.
+        # Its /var/lib is its own; BASE in it is `base`, ETC is `etc`.
         root = Path(f"/proc/{self.agent_pid()}/root/var/lib")
-        found |= {path: seen for path, seen in tree(root) if root / "octavia" not in {path, *path.parents}}
+        found |= {path: seen for path, seen in tree(root) if not {root / "octavia", root / "octavia-etc"} & {path, *path.parents}}
         for place in ELSEWHERE:
             found |= dict(tree(Path(place)))
         return {str(path): seen for path, seen in found.items()}
