@@ -19,6 +19,7 @@ from agent.leaving import split
 from agent.outcomes import Outcome, Way, Why
 from agent.runtime import Runtime
 from agent.servers_state import touched
+from agent.stats_socket import StatsSocket
 from compiler.changes import Commands, NoOp, Plan, Reason, Reload, Restart
 from compiler.plan import Files, plan
 
@@ -141,6 +142,7 @@ class Apply:
         if attempt.way == "noop" and noted is not None:
             changed = noted.touched
         self.process.note(new.number, changed)
+        self._step("noted")
         outcome = attempt.outcome(self.process.lb, new, times.taken, warnings)
         self.generations.commit(msgspec.json.encode(outcome))
         return outcome
@@ -170,8 +172,7 @@ class Apply:
                     # Should we be killed now, the reload that follows must know what was touched.
                     self.process.note(0, touched(attempt.forecast.commands, noted.touched if noted else {}))
                     at_once, then = split(attempt.forecast.commands)
-                    Runtime(self.process.stats, self._clock).execute(at_once, patience=0)
-                    self._step("commands executed")
+                    Runtime(_Telling(self.process.stats, self._step), self._clock).execute(at_once, patience=0)
                     self._leaving.remove(self.process.lb, self.process.stats, then)
             except (CommandRefused, SocketFault) as error:
                 _LOG.warning("commands did not do, so it is reloaded", loadbalancer=self.process.lb, error=str(error))
@@ -240,6 +241,19 @@ class _Attempt:
             also=self.also,
             warnings=list(warnings),
         )
+
+
+class _Telling(StatsSocket):
+    """A socket that tells of each command that was executed."""
+
+    def __init__(self, stats: StatsSocket, step: Callable[[str], None]) -> None:
+        super().__init__(stats.path, stats.timeout)
+        self._step = step
+
+    def ask_bytes(self, command: str, payload: bytes | None = None) -> bytearray:
+        answer = super().ask_bytes(command, payload)
+        self._step("commanded")
+        return answer
 
 
 class _Times:

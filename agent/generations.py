@@ -219,7 +219,9 @@ class Generations:
         loading = self.loading
         replace_file(loading.path / OUTCOME, outcome)
         remove_file(loading.path / REFUSED)
+        self._step("outcome kept")
         self._link("current", loading)
+        self._step("current")
         self._unlink("uploaded")
         self._step("committed")
         self._prune()
@@ -231,7 +233,9 @@ class Generations:
             return None
         if loading is not None:
             replace_file(loading.path / REFUSED, why.encode(errors="replace"))
+            self._step("refused")
         self._link("loading", current)
+        self._step("loading the old one")
         self._unlink("uploaded")
         self._step("given back")
         return current

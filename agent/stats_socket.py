@@ -41,7 +41,7 @@ class _Socket:
 
     def __init__(self, path: Path, timeout: float = _TIMEOUT, limit: int = _LIMIT, clock: Clock | None = None) -> None:
         self.path = path
-        self._timeout = timeout
+        self.timeout = timeout
         self._limit = limit
         self._clock = clock or SystemClock()
 
@@ -61,14 +61,14 @@ class _Socket:
         whole = command.encode() + (b"\n" if payload is None else b" <<\n" + payload + b"\n")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(self._timeout)
+                connection.settimeout(self.timeout)
                 connection.connect(str(self.path))
                 connection.sendall(whole)
                 if self.conversational:
                     connection.shutdown(socket.SHUT_WR)
                 answer = self._read(connection)
         except TimeoutError as error:
-            raise SocketFault(f"{self.path}: no whole answer to {command!r} within {self._timeout:g} s") from error
+            raise SocketFault(f"{self.path}: no whole answer to {command!r} within {self.timeout:g} s") from error
         except OSError as error:
             raise SocketFault(f"{self.path}: {command!r} cannot be asked: {error.strerror or error}") from error
         if len(answer) > self._limit:
@@ -77,7 +77,7 @@ class _Socket:
 
     def _read(self, connection: socket.socket) -> bytearray:
         """All that comes until HAProxy closes, or until it is more than the limit. Raises OSError."""
-        deadline = self._clock.monotonic() + self._timeout
+        deadline = self._clock.monotonic() + self.timeout
         answer = bytearray()
         while len(answer) <= self._limit:
             connection.settimeout(max(deadline - self._clock.monotonic(), 0.001))

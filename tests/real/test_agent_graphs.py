@@ -68,7 +68,7 @@ class Site:
     def put(self, *weights: int, if_match: str | None = None, **graph: Any) -> Any:
         return self.call("put_loadbalancer", self.graph(*weights, **graph), if_match=if_match)
 
-    def who(self, port: int = PORT, count: int = 6) -> set[str]:
+    def who(self, port: int = PORT, count: int = 6) -> set[str | None]:
         with self.amphora.traffic.entered():
             return {fetch((VIP, port)).name for _ in range(count)}
 
