@@ -36,6 +36,10 @@ _LOG = structlog.get_logger("agent.keepaliveds")
 #: Seconds for which keepalived must have gone on after a start or reload: it ends within a tenth of that when it cannot use its configuration.
 _PROBATION = 1.0
 
+#: Within a line: an expression that takes empty lines for space takes minutes for very many of them.
+_PROTOCOL = re.compile(rb"^[ \t]*protocol[ \t]+(\w+)", re.MULTILINE)
+_VIRTUAL_SERVER = re.compile(rb"^[ \t]*virtual_server[ \t]", re.MULTILINE)
+
 
 class _Keepalived:
     """One keepalived; its methods are called by one thread at a time."""
@@ -262,7 +266,7 @@ class Lvs:
                 text = self._one(listener).configuration.current.read_bytes()
             except FileNotFoundError:  # it is being deleted
                 continue
-            kind = re.search(rb"^\s*protocol\s+(\w+)", text, re.MULTILINE)
+            kind = _PROTOCOL.search(text)
             found.append(Listener(self._status(listener, text), listener, kind[1].decode().upper() if kind else "UDP"))
         return found
 
@@ -281,7 +285,7 @@ class Lvs:
             return "OFFLINE"
         if not one.running():
             return "ERROR"
-        return "ACTIVE" if re.search(rb"^\s*virtual_server\s", text, re.MULTILINE) else "OFFLINE"
+        return "ACTIVE" if _VIRTUAL_SERVER.search(text) else "OFFLINE"
 
     def _stop(self, listener: str) -> None:
         self._scripts.follow(without=program_names.lvs(listener))
