@@ -42,6 +42,7 @@ from agent.services.supervised import SupervisedServices
 from agent.services.systemd import SystemdServices
 from agent.settings import LiveSettings, Settings
 from agent.statistics import AgentStatistics, read_lvs
+from agent.vrrp_health import VrrpHealth
 
 _log = structlog.get_logger(__name__)
 
@@ -91,6 +92,7 @@ class Assembly:
         machine = Machine(runner, settings.haproxy_cmd)
         target = AmphoraTarget(self.settings, paths, keepalived, runner, lambda: int(machine.measurements()["memory"]["total"]) * 1024)
         drains = Drains(self._haproxies, clock)
+        self._health = VrrpHealth(self._haproxies, paths, clock)
         self._haproxies.followers.append(drains.follow)
         lvs = LvsLook(Ipvs(namespace), self._running_lvs, paths.lvs_conf, time.time)
         self.heart = Heart(
@@ -133,6 +135,7 @@ class Assembly:
             _log.error("the network is not as it should be", problem=problem)
         self._services.restore()
         self._haproxies.followers.append(self._metrics.follow)
+        self._health.start()
         threading.Thread(target=lambda: self._settle(self.network.restore), name="restore", daemon=True).start()
         self.heart.start()
         return self.agent

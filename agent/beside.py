@@ -49,7 +49,7 @@ class BundleBeside:
         for path in (*_listeners(generation).values(), *([VRRP_CONF] if generation.has(VRRP_CONF) else [])):
             self._keepalived.check(generation.path / path, self._namespace)
         if generation.has(FILTER_NFT):
-            self._nft("-c", generation.path / FILTER_NFT)
+            self._nft(generation.path / FILTER_NFT, check=True)
 
     def differences(self, generation: Generation) -> list[str]:
         """See `agent.apply.Beside`."""
@@ -131,7 +131,7 @@ class BundleBeside:
             place.parent.mkdir(parents=True, exist_ok=True)
         if fresh or not self._table_is_there(text):
             replace_file(place, text)
-            self._nft("-f", place)
+            self._nft(place)
         return ["packet filter replaced"] if fresh else []
 
     def _no_filter(self) -> list[str]:
@@ -140,7 +140,7 @@ class BundleBeside:
             return []
         if table := _TABLE.search(place.read_bytes()):
             replace_file(place, b"table inet %b {}\ndelete table inet %b\n" % (table[1], table[1]))
-            self._nft("-f", place)
+            self._nft(place)
         remove_file(place)
         return ["packet filter removed"]
 
@@ -149,10 +149,10 @@ class BundleBeside:
         listed = self._runner.run(self._inside(["nft", "list", "table", "inet", table[1].decode()]), timeout=_PATIENCE) if table else None
         return listed is not None and listed.code == 0
 
-    def _nft(self, option: str, file: Path) -> None:
-        done = self._runner.run(self._inside(["nft", option, str(file)]), timeout=_PATIENCE)
+    def _nft(self, file: Path, *, check: bool = False) -> None:
+        done = self._runner.run(self._inside(["nft", *(["-c"] if check else []), "-f", str(file)]), timeout=_PATIENCE)
         if done.code != 0:
-            if option == "-c":
+            if check:
                 raise RejectedByKeepalived("nft does not take this packet filter", done.output)
             raise SystemFault(f"nft did not take {file}:\n{done.output.rstrip()}")
 

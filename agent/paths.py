@@ -71,6 +71,10 @@ class Paths(msgspec.Struct, frozen=True):
         """The process id of HAProxy's master, as it writes it itself."""
         return self.run / f"{lb}.pid"
 
+    def health(self, lb: str) -> Path:
+        """What keepalived tracks of it: 0 while it serves (see `compiler.lower.keepalived`)."""
+        return self.run / f"{lb}.health"
+
     def loaded(self, lb: str) -> Path:
         """What is known of the worker that runs."""
         return self.run / f"{lb}.loaded"

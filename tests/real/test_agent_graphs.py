@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import tempfile
 import threading
@@ -294,3 +296,90 @@ def test_an_agent_that_is_killed_and_a_machine_that_is_rebooted_find_what_served
     assert (site.who(), site.worker()) == ({"m0"}, worker)
     assert site.put(1, 0).way == "noop"
     assert outcome.generation == 1
+
+
+# --- what is beside HAProxy ---
+
+
+def described(*listeners: dict[str, Any]) -> bytes:
+    return json.dumps({"loadbalancer": {"vip_address": "192.0.2.10", "listeners": list(listeners)}}).encode()
+
+
+def udp(port: int, *cidrs: str) -> dict[str, Any]:
+    return {"name": f"udp-{port}", "protocol": "UDP", "protocol_port": port, "allowed_cidrs": list(cidrs) or None}
+
+
+def tables(site: Site) -> str:
+    return site.amphora.traffic.run("nft", "list", "ruleset")
+
+
+def pair(site: Site) -> dict[str, Any]:
+    return {
+        "topology": "ACTIVE_STANDBY",
+        "amphorae": [{"id": site.amphora.id, "address": "192.0.2.101"}, {"id": "other", "address": "192.0.2.102", "priority": 90}],
+        "vrrp": {"interface": "eth1", "router_id": 17, "advert_interval": 100},
+        "networks": [{"address": "192.0.2.10", "cidr": "192.0.2.0/24"}],
+    }
+
+
+@pytest.fixture
+def paired(site: Site) -> Iterator[Site]:
+    site.amphora.traffic.ip("link add eth1 type veth peer name peer1")
+    for name in ("eth1", "peer1"):
+        site.amphora.traffic.ip(f"link set {name} up")
+    site.amphora.traffic.ip("address add 192.0.2.101/24 dev eth1")
+    yield site
+    site.call("delete_loadbalancer")
+    site.amphora.traffic.ip("link delete eth1")
+
+
+def test_udp_listeners_and_vrrp_change_each_by_itself(paired: Site) -> None:
+    site, web = paired, {"name": "web", "protocol": "HTTP", "protocol_port": 80}
+
+    def put(*listeners: dict[str, Any]) -> Any:
+        return site.call("put_loadbalancer", described(*listeners), target=pair(site))
+
+    def holds_vip() -> bool:
+        return "192.0.2.10/32" in site.amphora.traffic.ip("address show dev eth1")
+
+    first = put(web, udp(53, "198.51.100.0/24"))
+    assert first.way == "start"
+    assert len(first.also) == 3, first.also
+    assert "198.51.100.0/24" in tables(site)
+    eventually(holds_vip, "the VIP")
+    assert put(web, udp(53, "198.51.100.0/24")).way == "noop"
+
+    second = put(web, udp(53, "203.0.113.0/24"))
+    assert (second.way, second.also) == ("noop", ["packet filter replaced"])
+    assert "203.0.113.0/24" in tables(site)
+
+    third = put(web, udp(53, "203.0.113.0/24"), udp(54))
+    assert third.way == "noop"
+    assert not any("VRRP" in said for said in third.also)
+    assert len(site.call("plan_loadbalancer", described(web, udp(55)), target=pair(site)).also) == 1
+
+    fourth = put(web)
+    assert (fourth.way, len(fourth.also)) == ("noop", 3), fourth.also
+    assert site.lb.replace("-", "_") not in tables(site)
+    assert holds_vip()
+
+    site.amphora.kill()
+    site.amphora.start()
+    assert holds_vip()
+    site.call("delete_loadbalancer")
+    eventually(lambda: not holds_vip(), "the VIP is given up")
+
+
+def test_a_haproxy_that_cannot_serve_gives_up_the_vip(paired: Site) -> None:
+    site = paired
+    site.call("put_loadbalancer", described({"name": "web", "protocol": "HTTP", "protocol_port": 80}), target=pair(site))
+    health = site.amphora.run / f"{site.lb}.health"
+    eventually(lambda: health.read_text() == "0\n", "it is told to be well")
+    master = int((site.amphora.run / f"{site.lb}.pid").read_text())
+    os.kill(int(site.worker()), signal.SIGSTOP)
+    try:
+        eventually(lambda: health.read_text() == "1\n", "it is told to be ill")
+        eventually(lambda: "192.0.2.10/32" not in site.amphora.traffic.ip("address show dev eth1"), "the VIP is given up")
+    finally:
+        os.kill(master, signal.SIGKILL)
+    eventually(lambda: health.read_text() == "0\n", "it is told to be well again")
