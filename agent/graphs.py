@@ -6,7 +6,7 @@ Ids have been through `agent.identifiers`.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent import graph_views
 from agent.apply import files_of, why
@@ -49,8 +49,10 @@ class Graphs:
         """
         request = GraphRequest.decode(lb, content)
         # Whose graph is wrong shall know even if a later write takes its place.
-        ready = compiled(request, self._machine, self._current(lb))
-        write = Write(lambda: self._put(lb, request, ready, if_match), conditional=if_match is not None)
+        began, current = time.monotonic(), self._current(lb)
+        ready = compiled(request, self._machine, current)
+        made = _Made(ready, current, _ms(began))
+        write = Write(lambda: self._put(lb, request, made, if_match), conditional=if_match is not None)
         return self._writes.do(lb, write)
 
     def plan(self, lb: str, content: bytes) -> Forecast:
@@ -146,14 +148,16 @@ class Graphs:
 
     # --- in its turn, with the lock ---
 
-    def _put(self, lb: str, request: GraphRequest, ready: Compiled, if_match: str | None) -> Outcome:
+    def _put(self, lb: str, request: GraphRequest, made: _Made, if_match: str | None) -> Outcome:
         current = self._current(lb)
         if if_match is not None:
             _must_match(current, if_match)
-        began = time.monotonic()
-        # What serves may have become another one since; members keep the ids that they have now.
-        ready = compiled(request, self._machine, current)
-        taken = {"compile": _ms(began)}
+        ready, taken = made.ready, {"compile": made.took}
+        if current != made.beside:
+            # Members keep the ids that they have now.
+            began = time.monotonic()
+            ready = compiled(request, self._machine, current)
+            taken["compile"] += _ms(began)
         apply = self._haproxies.apply(lb)
         if current is not None and current.about.digest == digest_of_generation(ready.files) and apply.settled():
             return graph_views.unchanged(lb, current, as_json(ready.bundle.problems), taken)
@@ -208,6 +212,14 @@ class Graphs:
 
     def _current(self, lb: str) -> Generation | None:
         return self._haproxies.generations(lb).linked("current")
+
+
+class _Made(NamedTuple):
+    """What a graph was compiled to, `beside` the generation that served then; and how long that took, in ms."""
+
+    ready: Compiled
+    beside: Generation | None
+    took: float
 
 
 def _must_match(current: Generation | None, if_match: str) -> None:
