@@ -130,9 +130,9 @@ backend {self.pool}:{self.listener}
         with self.controller.entered():
             self.client.upload_haproxy(self.lb, self.text() if text is None else text)
 
-    def act(self, action: str) -> None:
+    def act(self, action: str) -> str:
         with self.controller.entered():
-            getattr(self.client, action)(self.lb)
+            return str(getattr(self.client, action)(self.lb))
 
     def set_up(self) -> None:
         """All that a controller does until the load balancer serves."""
@@ -236,14 +236,15 @@ def test_from_the_plug_to_the_deletion(site: Site) -> None:
 
 
 def reload_under_load(site: Site, seconds: int) -> Load:
-    """A reload every second, each with other weights."""
+    """A reload every second, each for something that cannot be done without."""
     site.set_up()
     reloads = 0
     with Load(site, seconds) as load:
         while load.going_on():
             begun = time.monotonic()
-            site.upload(site.text(1, 1 + reloads % 5))
-            site.act("reload")
+            site.upload(site.text(1, 1 + reloads % 5, extra=f"    timeout http-request {50_000 + reloads}\n"))
+            done = site.act("reload")
+            assert "reloaded" in done, done
             reloads += 1
             time.sleep(max(0.0, 1 - (time.monotonic() - begun)))
     assert reloads >= seconds / 2, "hardly any reload"
