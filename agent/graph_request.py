@@ -17,7 +17,9 @@ from compiler.secrets import Secret
 _BASE64 = "base64:"
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A graph, the material for what it refers to, and what the machine cannot know of itself."""
+
     loadbalancer: msgspec.Raw
     secrets: dict[str, str | dict[str, str]] = {}
     target: dict[str, Any] = {}
@@ -38,7 +40,7 @@ class GraphRequest(msgspec.Struct, frozen=True):
     def decode(cls, lb: str, content: bytes) -> GraphRequest:
         """What a body says of the load balancer `lb`. Raises InvalidRequest where it is none, GraphRefused where the graph has problems."""
         try:
-            body = msgspec.json.decode(content, type=_Body)
+            body = msgspec.json.decode(content, type=Body)
             document = msgspec.json.decode(body.loadbalancer)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f'a body {{"loadbalancer": …, "secrets": {{…}}, "target": {{…}}}} is needed: {error}') from error

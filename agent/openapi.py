@@ -1,4 +1,4 @@
-"""The 1.0 contract as an OpenAPI 3.1 document, made of the routes that there are and of the structs by which bodies are read and written."""
+"""The contracts as OpenAPI 3.1 documents, made of the routes that there are and of the structs by which bodies are read and written."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from werkzeug import routing
 
 from agent import answers
 from agent.app import API_VERSION, make_app
+from agent.graph_request import Body
 from agent.identifiers import CERTIFICATE_NAME, ID
 from agent.network.requests import NetworkBody, Rule, VipBody
 from agent.network.words import MAC, Address, Mac, Subnet
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, GraphRefusal, Outcome, Progress, Status
 from agent.routes.actions import ACTIONS
 from agent.routes.bodies import CERTIFICATE, CONFIGURATION, DESCRIPTION, OWN
+from agent.statistics import Statistics
 
 if TYPE_CHECKING:
     from agent.collaborators import Agent
@@ -29,7 +32,10 @@ A body is raw bytes where no struct is named, whatever its Content-Type says."""
 
 
 class Operation(NamedTuple):
-    """A route: what it does; the type of its body, or that it is raw, and its bound in bytes; its answer; the refusals that are its own."""
+    """A route: what it does; the type of its body, or that it is raw, and its bound in bytes; its answer; the refusals that are its own.
+
+    `query`: what a query may have; `conditional`: whether `If-Match` is heeded; `otherwise`: another answer that it may give.
+    """
 
     summary: str
     body: Any = None
@@ -38,6 +44,9 @@ class Operation(NamedTuple):
     status: int = 200
     refusals: tuple[int, ...] = ()
     tagged: bool = False
+    query: tuple[str, ...] = ()
+    conditional: bool = False
+    otherwise: Any = None
 
 
 def _upload(summary: str, limit: int, *, status: int = 200, tagged: bool = True) -> Operation:
@@ -47,6 +56,8 @@ def _upload(summary: str, limit: int, *, status: int = 200, tagged: bool = True)
 #: Any route answers so: to what is no HTTP of this contract, and where the machine fails.
 _ANYWHERE = {400, 500, 503}
 _REFUSALS = {404, 409, *_ANYWHERE}
+#: What 2.0 has besides.
+_GRAPHS_REFUSALS = {412, 422}
 
 #: By Flask's name of the route.
 OPERATIONS = {
@@ -73,13 +84,49 @@ OPERATIONS = {
     "vrrp.act": Operation("Starts, stops or reloads the keepalived that moves the VIPs", status=202, refusals=(404,)),
 }
 
+#: The same of 2.0.
+GRAPHS = {
+    "graphs.put": Operation(
+        "Has a load balancer be what a graph says, or says what that would do",
+        Body,
+        CONFIGURATION,
+        Outcome,
+        refusals=(409, 412, 422),
+        tagged=True,
+        query=("dry_run",),
+        otherwise=Forecast,
+        conditional=True,
+    ),
+    "graphs.graph": Operation("The graph that serves", answer=msgspec.Raw, refusals=(404,), tagged=True),
+    "graphs.delete": Operation("Ends it; an absent one is fine", answer=None, status=204, refusals=(412,), conditional=True),
+    "graphs.files": Operation("The files of a generation", answer=list[FileInfo], refusals=(404,), query=("generation",)),
+    "graphs.history": Operation("The generations that are kept", answer=list[GenerationInfo], refusals=(404,)),
+    "graphs.rollback": Operation(
+        "Has it be what it was", answer=Outcome, refusals=(404, 412), tagged=True, query=("generation",), conditional=True
+    ),
+    "graphs.status": Operation("How it fares", answer=Status, refusals=(404,), tagged=True),
+    "graphs.progress": Operation("Where changes are, when there is news", answer=Progress, query=("after", "wait")),
+    "drains.drain": Operation("A member gets no new clients", answer=Drain, refusals=(404,), query=("deadline",)),
+    "drains.drained": Operation("How far that is", answer=Drain, refusals=(404,)),
+    "drains.undrain": Operation("It gets its share again", answer=None, status=204, refusals=(404,)),
+    "monitoring.statistics": Operation("A row for each listener, pool and member", answer=Statistics),
+}
+#: Contract → its operations, and what its routes begin with.
+CONTRACTS = {API_VERSION: (OPERATIONS, f"/{API_VERSION}/"), "2.0": (GRAPHS, "/2.0/")}
+
 _UUID: dict[str, Any] = {"type": "string", "pattern": f"^({ID.pattern})$"}
 _ADDRESS: dict[str, Any] = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
 _PARAMETERS: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("amphora", "lb", "identifier", "listener"), _UUID),
+    **dict.fromkeys(("amphora", "lb", "identifier", "listener", "member"), _UUID),
     **dict.fromkeys(("address", "vip"), _ADDRESS),
     "name": {"type": "string", "pattern": f"^{CERTIFICATE_NAME.pattern}$"},
     "action": {"enum": list(ACTIONS)},
+}
+_NUMBER: dict[str, Any] = {"type": "number", "minimum": 0}
+_QUERY: dict[str, dict[str, Any]] = {
+    "dry_run": {"enum": ["0", "1"]},
+    "generation": {"type": "integer", "minimum": 1},
+    **dict.fromkeys(("after", "wait", "deadline"), _NUMBER),
 }
 
 _STRINGS: dict[type, dict[str, Any]] = {
@@ -89,50 +136,66 @@ _STRINGS: dict[type, dict[str, Any]] = {
 }
 
 
-def document() -> dict[str, Any]:
+def document(contract: str = API_VERSION) -> dict[str, Any]:
     """All routes. Raises KeyError where one of them is not described here."""
     # No route is called, so nothing behind them is needed.
     routes = make_app(cast("Agent", None)).url_map
-    structs = {kind for operation in OPERATIONS.values() for kind in (operation.body, operation.answer) if not isinstance(kind, str | None)}
-    ordered = sorted(structs | {answers.Refusal}, key=str)
+    operations, _ = CONTRACTS[contract]
+    structs = {
+        kind
+        for operation in operations.values()
+        for kind in (operation.body, operation.answer, operation.otherwise)
+        if not isinstance(kind, str | None)
+    }
+    refusal = answers.Refusal if contract == API_VERSION else GraphRefusal
+    statuses = _REFUSALS if contract == API_VERSION else _REFUSALS | _GRAPHS_REFUSALS
+    ordered = sorted(structs | {refusal}, key=str)
     schemas, components = msgspec.json.schema_components(
         ordered, schema_hook=_STRINGS.__getitem__, ref_template="#/components/schemas/{name}"
     )
-    # These numbers Octavia's agent writes as text, so ours does.
-    for name in ("user", "system", "soft_irq"):
-        components["Processors"]["properties"][name]["type"] = "string"
-    components["Details"]["properties"]["load"]["items"] = {"type": "string"}
+    if contract == API_VERSION:
+        # These numbers Octavia's agent writes as text, so ours does.
+        for name in ("user", "system", "soft_irq"):
+            components["Processors"]["properties"][name]["type"] = "string"
+        components["Details"]["properties"]["load"]["items"] = {"type": "string"}
     known = dict(zip(ordered, schemas, strict=True))
     paths: dict[str, Any] = {}
-    for rule in sorted(filter(is_contract, routes.iter_rules()), key=lambda rule: rule.rule):
+    for rule in sorted((rule for rule in routes.iter_rules() if is_contract(rule, contract)), key=lambda rule: rule.rule):
         place = paths.setdefault(rule.rule.replace("<", "{").replace(">", "}"), {})
         parameters = [
             {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]} for name in re.findall(r"<(\w+)>", rule.rule)
         ]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            described = _operation(rule.endpoint, OPERATIONS[rule.endpoint], known)
-            place[method.lower()] = ({"parameters": parameters} if parameters else {}) | described
+            described = _operation(rule.endpoint, operations[rule.endpoint], known)
+            given = parameters + _more(operations[rule.endpoint])
+            place[method.lower()] = ({"parameters": given} if given else {}) | described
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Hydria's agent", "version": API_VERSION, "description": _ABOUT.replace("\n", " ")},
+        "info": {"title": "Hydria's agent", "version": contract, "description": _ABOUT.replace("\n", " ")},
         "security": [{"certificate": []}],
         "paths": paths,
         "components": {
             "securitySchemes": {"certificate": {"type": "mutualTLS", "description": "Of an authority in the setting agent_server_ca."}},
-            "responses": {str(status): _refusal(status, known[answers.Refusal]) for status in sorted(_REFUSALS)},
+            "responses": {str(status): _refusal(status, known[refusal]) for status in sorted(statuses)},
             "schemas": components,
         },
     }
 
 
-def text() -> str:
+def text(contract: str = API_VERSION) -> str:
     """The document as a file."""
-    return msgspec.json.format(msgspec.json.encode(document()), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(document(contract)), indent=2).decode() + "\n"
 
 
-def is_contract(rule: routing.Rule) -> bool:
+def is_contract(rule: routing.Rule, contract: str = API_VERSION) -> bool:
     """Whether a route is part of it: the agent may have others of its own."""
-    return rule.endpoint == "discovery" or rule.rule.startswith(f"/{API_VERSION}/")
+    return (rule.endpoint == "discovery" and contract == API_VERSION) or rule.rule.startswith(CONTRACTS[contract][1])
+
+
+def _more(operation: Operation) -> list[dict[str, Any]]:
+    """What a request may have besides its path and body."""
+    found: list[dict[str, Any]] = [{"name": name, "in": "query", "schema": _QUERY[name]} for name in operation.query]
+    return found + ([{"name": "If-Match", "in": "header", "schema": {"type": "string"}}] if operation.conditional else [])
 
 
 def _operation(name: str, operation: Operation, known: dict[Any, Any]) -> dict[str, Any]:
@@ -141,12 +204,15 @@ def _operation(name: str, operation: Operation, known: dict[Any, Any]) -> dict[s
         raw = operation.body == _RAW
         content = {_RAW: {}} if raw else {"application/json": {"schema": known[operation.body]}}
         found["requestBody"] = {"required": True, "description": f"At most {operation.limit} bytes.", "content": content}
-    told = {_TEXT: {}} if operation.answer == _TEXT else {"application/json": {"schema": known[operation.answer]}}
-    success = {"description": "Done" if operation.answer is answers.Done else "What was asked for", "content": told}
+    told: dict[str, Any] = {_TEXT: {}} if operation.answer == _TEXT else {}
+    if operation.answer != _TEXT and operation.answer is not None:
+        schemas = [known[answer] for answer in (operation.answer, operation.otherwise) if answer is not None]
+        told = {"application/json": {"schema": {"anyOf": schemas} if len(schemas) > 1 else schemas[0]}}
+    done = operation.answer is answers.Done or operation.answer is None
+    success: dict[str, Any] = {"description": "Done" if done else "What was asked for"} | ({"content": told} if told else {})
     if operation.tagged:
-        success["headers"] = {
-            "ETag": {"description": "The content's MD5, in hexadecimal digits, without quotation marks", "schema": {"type": "string"}}
-        }
+        means = "What `If-Match` takes" if name in GRAPHS else "The content's MD5, in hexadecimal digits, without quotation marks"
+        success["headers"] = {"ETag": {"description": means, "schema": {"type": "string"}}}
     found["responses"] = {str(operation.status): success} | {
         str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted({*operation.refusals, *_ANYWHERE})
     }

@@ -2,7 +2,7 @@
 """Makes the pages of the documentation that follow from the code: `python -m docs.generate` (or `make docs`), from the repository's root.
 
 graph.md from the structs of `compiler.graph` with the meanings of `compiler.graph_docs` and the tables that the checks go by; problems.md
-from `compiler.problems.CODES`; openapi-1.0.json from the agent's routes. A test compares what is committed with what this makes.
+from `compiler.problems.CODES`; openapi-1.0.json and openapi-2.0.json from the agent's routes. A test compares what is committed with what this makes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,12 @@ _HEADS = ("field", "type", "default", "meaning")
 
 def pages() -> dict[str, str]:
     """Every page that is made, by name."""
-    return {"graph.md": graph_page(), "problems.md": problems_page(), "openapi-1.0.json": openapi.text()}
+    return {
+        "graph.md": graph_page(),
+        "problems.md": problems_page(),
+        "openapi-1.0.json": openapi.text(),
+        "openapi-2.0.json": openapi.text("2.0"),
+    }
 
 
 def problems_page() -> str:

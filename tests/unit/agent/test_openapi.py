@@ -27,6 +27,17 @@ def test_every_route_is_described_and_everything_that_is_described_is_a_route() 
     assert sorted(described) == sorted(set(described)) == sorted(routes) == sorted(openapi.OPERATIONS)
 
 
+@pytest.mark.parametrize("contract", openapi.CONTRACTS)
+def test_every_contract_is_described_whole(contract: str) -> None:
+    document = openapi.document(contract)
+    described = [operation["operationId"] for place in document["paths"].values() for operation in place.values()]
+    routes = [rule.endpoint for rule in make_app(cast("Any", None)).url_map.iter_rules() if openapi.is_contract(rule, contract)]
+    assert sorted(described) == sorted(set(described)) == sorted(routes) == sorted(openapi.CONTRACTS[contract][0])
+    assert document["info"]["version"] == contract
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
 def test_every_schema_is_one() -> None:
     for schema in DOCUMENT["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
