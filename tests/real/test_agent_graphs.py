@@ -286,7 +286,7 @@ def test_writes_that_come_during_a_change_are_one(site: Site) -> None:
     assert site.who(port, 10) == {"m0", "m1"}
 
 
-def test_an_agent_that_is_killed_and_a_machine_that_is_rebooted_find_what_served(site: Site) -> None:
+def test_an_agent_that_is_killed_finds_what_served(site: Site) -> None:
     outcome = site.put(1, 0)
     site.put(0, 1)
     site.call("rollback")
@@ -383,3 +383,18 @@ def test_a_haproxy_that_cannot_serve_gives_up_the_vip(paired: Site) -> None:
     finally:
         os.kill(master, signal.SIGKILL)
     eventually(lambda: health.read_text() == "0\n", "it is told to be well again")
+
+
+def test_a_machine_that_is_rebooted_serves_what_served() -> None:
+    with tempfile.TemporaryDirectory(prefix="h", dir="/tmp") as directory, ExitStack() as stack:
+        site = Site(stack, Path(directory))
+        web = {"name": "web", "protocol": "HTTP", "protocol_port": 80}
+        site.call("put_loadbalancer", described(web))
+        serving = site.call("put_loadbalancer", described(web, udp(53, "198.51.100.0/24")))
+        site.amphora.power_off()
+        site.amphora.run_agent("restore")
+        site.amphora.start()
+        eventually(lambda: site.call("loadbalancer_status").state == "ACTIVE", "it serves")
+        assert site.call("loadbalancer_status").etag == serving.etag
+        eventually(lambda: "198.51.100.0/24" in tables(site), "the packet filter")
+        assert site.call("put_loadbalancer", described(web, udp(53, "198.51.100.0/24"))).way == "noop"
