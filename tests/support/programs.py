@@ -19,6 +19,7 @@ from agent.paths import Paths
 from agent.services.records import look, recorded, session_of
 from agent.services.supervised import SupervisedServices
 from support.namespaces import Namespace
+from support.polling import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,9 +61,12 @@ def kill_everything(paths: Paths) -> None:
             for one in session_of(identity):
                 one.signal(signal.SIGKILL)
     for record in paths.programs_run.glob("*.pid"):
-        if (identity := recorded(record)) and look(identity.pid):
-            with suppress(ChildProcessError):
-                os.waitpid(identity.pid, 0)
+        if identity := recorded(record):
+            if look(identity.pid):
+                with suppress(ChildProcessError):
+                    os.waitpid(identity.pid, 0)
+            # The workers of an HAProxy are nobody's to wait for, and listen until they are gone.
+            eventually(lambda identity=identity: not session_of(identity), "the end of all that was killed")  # type: ignore[misc]
 
 
 @contextmanager
