@@ -1,43 +1,70 @@
-"""What the agent says about itself: one event a line on standard error, JSON or, on a terminal, for reading. Those of libraries likewise.
-
-gunicorn's main process hardly ever has something to say, so what it would take to say it (`agent.log_lines`) is imported when it has.
-"""
+"""What the agent says about itself: one event a line on standard error, JSON or, on a terminal, for reading. Those of libraries likewise."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from functools import cached_property
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gunicorn.glogging import Logger
 
 
+@contextmanager
+def _without(name: str) -> Iterator[None]:
+    """While this lasts, no module of this name can be imported."""
+    known = sys.modules.get(name)
+    # The import system's own word for it.
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if known is not None:
+            sys.modules[name] = known
+
+
+# Where there is rich, structlog imports it, for tracebacks with the values of variables: five megabytes for what is not wanted. Whoever
+# uses this module imports it before others that log.
+with _without("rich"):
+    import structlog
+
+
 def configure(*, debug: bool, as_json: bool) -> None:
-    """For the whole process, and those that it forks. Who logs with structlog calls `log_lines.configure` besides."""
+    """For the whole process. Tracebacks come without the values of variables, which may be keys."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    plain = structlog.dev.plain_traceback
+    look: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(as_json=as_json))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *look]
+        )
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level(debug=debug)
-
-
-class _Formatter(logging.Formatter):
-    """That of `agent.log_lines`, made when there is something to say."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        super().__init__()
-        self._as_json = as_json
-
-    @cached_property
-    def _real(self) -> logging.Formatter:
-        from agent import log_lines  # noqa: PLC0415 - see above
-
-        return log_lines.formatter(as_json=self._as_json)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        return self._real.format(record)
 
 
 def set_level(*, debug: bool) -> None:

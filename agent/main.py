@@ -110,10 +110,7 @@ def openapi() -> None:
 
 
 def _assembly(options: Options) -> Assembly:
-    """The agent, with all that it is made of: imported only where it is to work, which gunicorn's main process is not."""
-    from agent import log_lines  # noqa: PLC0415
-
-    log_lines.configure()
+    """The agent. All that it is made of is imported now: `serve` has something done meanwhile, and `--help` needs none of it."""
     from agent.assembly import Assembly  # noqa: PLC0415
 
     return Assembly(options)

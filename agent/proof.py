@@ -56,12 +56,13 @@ class Forger:
 def prove(address: Any, identity: Identity, forger: Forger) -> None:
     """Tries it at the socket that is bound to `address`. Raises SystemFault where a client was not refused, or it cannot be told; OSError."""
     target = _reachable(address)
-    forged = forger.forged(identity.authority())
     versions = [ssl.TLSVersion.TLSv1_3]
     if identity.context().minimum_version <= ssl.TLSVersion.TLSv1_2:
         versions.append(ssl.TLSVersion.TLSv1_2)
     for version in versions:
         _attempt(target, identity.certificate(), version, None, "without a certificate")
+    forged = forger.forged(identity.authority())
+    for version in versions:
         _attempt(target, identity.certificate(), version, forged, "with a certificate of another authority of the same name")
 
 

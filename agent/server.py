@@ -1,45 +1,39 @@
-"""gunicorn with the agent in it: the listening socket, one worker process with threads, mutual TLS (`agent.worker`).
+"""gunicorn with the agent in it: the listening socket, one worker with threads, mutual TLS (`agent.worker`), all in one process.
 
-gunicorn's main process, which is this module's, does nothing but look after the worker: what only the worker needs is imported there. What is
-imported before the fork would be in memory twice in the end, because a page does not stay shared in which objects are referred to.
+gunicorn's main process would look after the worker and do nothing else, with half as much memory again. Who starts the agent looks after it
+as well: systemd starts it again when it ends (`Restart=`) or says nothing any more (`WatchdogSec=`).
 """
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import structlog
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
-from gunicorn.workers.base import Worker as BaseWorker
 
 from agent.errors import AgentError, SystemFault
 from agent.logs import ServerLog
 from agent.proof import Forger
 from agent.settings import Endpoint
+from agent.worker import CANNOT_START, Worker
 
 if TYPE_CHECKING:
     from agent.collaborators import Agent
 
-_log = logging.getLogger(__name__)
+_log = structlog.get_logger(__name__)
 
 _BACKLOG = 128
 
 #: Seconds that requests in progress get when the agent is stopped: HAProxy's check of a large configuration takes some.
 _GRACE = 30
 
-#: Seconds without a sign of life after which the worker is replaced. It gives one every second, whatever its threads do.
-_HANG = 60
-
 
 class Server(BaseApplication):
-    """Serves the agent that `make` makes at `address`. It is made in the worker: a process that forks must not have threads.
+    """Serves the agent that `make` makes at `address`.
 
     Listens from now on; what comes waits until it is served. Raises SystemFault.
 
@@ -47,27 +41,22 @@ class Server(BaseApplication):
     """
 
     agent: Agent
-    forger: Forger
 
     def __init__(self, make: Callable[[], Agent], address: Endpoint) -> None:
+        self.forger = Forger()
         self._address = address
         self._listener = listen(address)
         self._make = make
-        # That the agent serves is told when it is true, not when gunicorn's main process is there.
-        self._notify = os.environ.pop("NOTIFY_SOCKET", None)
+        self._systemd = os.environ.pop("NOTIFY_SOCKET", None)
+        self._watched = os.environ.pop("WATCHDOG_USEC", None) is not None
         super().__init__()
 
     def load_config(self) -> None:
         """Gunicorn's own settings."""
         given = {
-            "bind": f"fd://{self._listener.detach()}",
-            "worker_class": _Worker,
-            "workers": 1,
-            "timeout": _HANG,
             "graceful_timeout": _GRACE,
             "logger_class": ServerLog,
             "proc_name": "hydria-agent",
-            "control_socket_disable": True,
             # There is no proxy before it whose word would count.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
@@ -81,64 +70,41 @@ class Server(BaseApplication):
                 self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The application, in the worker."""
-        self.forger = Forger()
-        from agent.app import make_app  # noqa: PLC0415 - see above
+        """The application, and what it needs."""
+        # While the forger works.
+        from agent.app import make_app  # noqa: PLC0415
 
         try:
             self.agent = self._make()
         except (AgentError, OSError) as error:
-            _log.critical("the agent cannot start", extra={"reason": str(error)})
-            raise SystemExit(Arbiter.WORKER_BOOT_ERROR) from error
+            _log.critical("the agent cannot start", reason=str(error))
+            raise SystemExit(CANNOT_START) from error
         return make_app(self.agent)
 
     def serving(self) -> None:
-        """Tells the log, and systemd where it asked for it (sd_notify(3)), that requests are answered now."""
-        _log.info("serving", extra={"address": str(self._address)})
-        if self._notify is not None:
+        """Tells the log and systemd that requests are answered now."""
+        _log.info("serving", address=str(self._address))
+        self._tell(b"READY=1")
+
+    def alive(self) -> None:
+        """Tells systemd, where it wants to know, that the agent does not hang; once a second is enough."""
+        if self._watched:
+            self._tell(b"WATCHDOG=1")
+
+    def _tell(self, word: bytes) -> None:
+        """Where systemd asked for it (sd_notify(3))."""
+        if self._systemd is not None:
             with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-                systemd.sendto(b"READY=1", self._notify.replace("@", "\0", 1))
+                systemd.settimeout(1)
+                systemd.sendto(word, self._systemd.replace("@", "\0", 1))
 
     def run(self) -> NoReturn:
-        """Serves until a signal ends it: SIGTERM lets requests in progress finish, SIGINT and SIGQUIT do not, SIGHUP begins anew.
+        """Serves until a signal ends it: SIGTERM and SIGHUP let requests in progress finish, SIGINT and SIGQUIT do not.
 
         Exits with 0, or 3 where the agent cannot start.
         """
-        # What is there now stays in pages that the worker shares.
-        gc.freeze()
-        _Arbiter(self).run()
+        Worker(self, self._listener).init_process()
         raise SystemExit(0)
-
-
-class _Worker(BaseWorker):
-    """What gunicorn's main process knows of its worker; in its own process it becomes the real one."""
-
-    def init_process(self) -> None:
-        """Begins to work, and does so until the end."""
-        from agent import log_lines  # noqa: PLC0415 - see above
-
-        log_lines.configure()
-        from agent.worker import Worker  # noqa: PLC0415 - see above
-
-        self.__class__ = Worker  # type: ignore[assignment] # both are gunicorn's worker with other methods
-        self.init_process()
-
-
-class _Arbiter(Arbiter):
-    """gunicorn's main process. There is one worker at any time, because it holds what runs."""
-
-    def handle_hup(self) -> None:
-        """Ends the worker as SIGTERM does; the next one is started when it is gone, and reads the settings."""
-        self.kill_workers(signal.SIGTERM)
-
-    def handle_ttin(self) -> None:
-        """Nothing: there is one worker."""
-
-    def handle_ttou(self) -> None:
-        """Nothing: there is one worker."""
-
-    def handle_usr2(self) -> None:
-        """Nothing: a second agent would not get the lock of the first."""
 
 
 def listen(address: Endpoint) -> socket.socket:

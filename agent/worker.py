@@ -1,4 +1,4 @@
-"""gunicorn's worker of the agent: one process, threads, and clients that cannot hold up others.
+"""gunicorn's worker with the agent in it: one process, threads, and clients that cannot hold up others.
 
 A client is in one of three places:
 
@@ -16,6 +16,8 @@ import json
 import os
 import queue
 import selectors
+import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +29,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from gunicorn.arbiter import Arbiter
 from gunicorn.http import wsgi
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.base import Worker as BaseWorker
@@ -43,20 +44,24 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
+#: The exit code of an agent that cannot start.
+CANNOT_START = 3
+
 #: How many there may be of each.
 STRANGERS, IDLE, BUSY = 64, 64, 64
 
 #: Seconds for a handshake, for a request's line and headers, and until an idle connection is closed.
 _HANDSHAKE, _HEADERS, _IDLE = 10.0, 15.0, 30.0
 
-#: Seconds for requests in progress where gunicorn's main process was killed: another agent may wait for our place.
-_ORPHANED = 5.0
-
 
 class Worker(BaseWorker):
-    """See above. `app` is the `agent.server.Server`."""
+    """See above. It belongs to no main process of gunicorn's."""
 
     app: Server
+
+    def __init__(self, server: Server, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        super().__init__(1, os.getppid(), [listener], server, 0, server.cfg, server.cfg.logger_class(server.cfg))
 
     def init_process(self) -> None:
         """Begins to work, and does so until the end."""
@@ -68,9 +73,15 @@ class Worker(BaseWorker):
         self._idle: dict[Connection, float] = {}
         self._busy: set[Connection] = set()
         self._proven = False
+        self._alive_at = 0.0
         self._accepting = False
         self._grace = float(self.cfg.graceful_timeout)
         super().init_process()
+
+    def init_signals(self) -> None:
+        """As gunicorn does it; a terminal that goes away ends the agent as SIGTERM does."""
+        super().init_signals()
+        signal.signal(signal.SIGHUP, self.handle_exit)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - gunicorn's signature
         """Ends without waiting for requests that are being answered."""
@@ -82,8 +93,6 @@ class Worker(BaseWorker):
         self._accept(True)
         threading.Thread(target=self._prove, name="proof", daemon=True).start()
         while self.alive:
-            if self.ppid != os.getppid():
-                self.alive, self._grace = False, _ORPHANED
             self._turn()
             self._accept(len(self._busy) < BUSY)
         self._accept(False)
@@ -100,18 +109,20 @@ class Worker(BaseWorker):
         if self._busy:
             # They would be waited for at Python's exit. Whatever they do is safe against being killed.
             _log.warning("requests are given up", count=len(self._busy))
-            os._exit(1)
+            os._exit(0)
 
     # --- the loop ---
 
     def _turn(self) -> None:
-        self.notify()
         for key, _ in self._selector.select(1.0):
             key.data()
         with suppress(queue.Empty):
             while True:
                 self._calls.get_nowait()()
         now = time.monotonic()
+        if self._proven and now >= self._alive_at:
+            self.app.alive()
+            self._alive_at = now + 1
         for place in (self._strangers, self._idle):
             for connection in [connection for connection, end in place.items() if end <= now]:
                 self._drop(connection)
@@ -273,7 +284,7 @@ class Worker(BaseWorker):
 
     def _unproven(self, reason: str) -> None:
         _log.critical("nothing is served: it is not proven that strangers are refused", reason=reason)
-        raise SystemExit(Arbiter.WORKER_BOOT_ERROR)
+        raise SystemExit(CANNOT_START)
 
     def _open(self) -> None:
         self._proven = True

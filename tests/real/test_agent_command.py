@@ -133,8 +133,8 @@ def test_it_serves_and_tells_systemd_when(operator: Operator) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(place))
         systemd.settimeout(30)
-        with operator.serving(NOTIFY_SOCKET=str(place)) as process:
-            assert systemd.recv(100) == b"READY=1"
+        with operator.serving(NOTIFY_SOCKET=str(place), WATCHDOG_USEC="10000000") as process:
+            assert [systemd.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
             assert get(operator, "/1.0/listeners") == []
             details = get(operator, "/1.0/details")
             assert isinstance(details, dict)

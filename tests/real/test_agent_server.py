@@ -61,9 +61,6 @@ class Running:
         eventually(lambda: self.said("serving") or self.process.poll() is not None, "serving")
         assert self.process.poll() is None, self.log.read_text()
 
-    def workers(self) -> list[int]:
-        return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
-
     def context(self, certificate: Certificate | None = None, authority: Authority | None = None) -> ssl.SSLContext:
         return (authority or self.files.servers).client_context(certificate=certificate or self.controller)
 
@@ -476,32 +473,18 @@ def test_an_urgent_end_waits_for_nobody(tmp_path: Path, number: signal.Signals) 
         assert server.process.wait(timeout=20) == 0
 
 
-def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+def test_a_terminal_that_goes_away_ends_it_and_signals_of_gunicorns_main_process_do_not(tmp_path: Path) -> None:
     with running(tmp_path) as server:
-        [worker] = server.workers()
-        os.kill(worker, signal.SIGKILL)
-        eventually(lambda: len(server.said("serving")) == 2, "the next worker")
-        assert server.request("GET", "/")[0] == 200
-
-
-def test_sighup_begins_anew_and_signals_for_more_workers_do_nothing(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
-        [before] = server.workers()
-        for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH, signal.SIGUSR1):
+        for number in (signal.SIGWINCH, signal.SIGUSR1):
             server.process.send_signal(number)
-        server.process.send_signal(signal.SIGHUP)
-        eventually(lambda: len(server.said("serving")) == 2, "the next worker")
-        [after] = server.workers()
-        assert after != before
         assert server.request("GET", "/")[0] == 200
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(timeout=20) == 0
 
 
-def test_the_worker_ends_with_its_parent(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
-        [worker] = server.workers()
-        server.process.kill()
-        server.process.wait()
-        eventually(lambda: not Path(f"/proc/{worker}").exists(), "the worker's end")
+def test_it_is_one_process_and_the_forger_has_ended(server: Running) -> None:
+    task = Path(f"/proc/{server.process.pid}/task")
+    assert [child for thread in task.iterdir() for child in (thread / "children").read_text().split()] == []
 
 
 def connected(server: Running) -> ssl.SSLSocket | None:

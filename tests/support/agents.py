@@ -230,7 +230,7 @@ loadbalancer_topology = {topology}
 
     def _end(self, number: signal.Signals) -> None:
         if self._agent is not None:
-            # Its workers are in its session.
+            # What it has started meanwhile may be in its session.
             send = os.kill if number == signal.SIGTERM else os.killpg
             if self._agent.poll() is None:
                 send(self._agent.pid, number)

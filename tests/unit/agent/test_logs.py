@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 PROGRAM = """
-import logging, sys, structlog
-from agent import log_lines, logs
-log_lines.configure()
+import logging, sys
+from agent import logs
+import structlog
 logs.configure(debug="debug" in sys.argv, as_json="json" in sys.argv)
 log = structlog.get_logger("agent.test")
 log.debug("detail")
