@@ -1,6 +1,8 @@
 """What the kernel's IPVS says: `/proc/net/ip_vs` for real servers, generic netlink (family IPVS) for the counters of each virtual service.
 
 The file has no counters of single services, and netlink gives real servers for one service at a time only; so each is asked for what it is good at.
+
+netlink's library is imported when there is a service to ask for: most load balancers have none.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from typing import Any, NamedTuple
 from agent.errors import SystemFault
 from agent.heartbeat.counters import Counts
 from agent.heartbeat.lvs_conf import Place
-from agent.netlink import IPVS_CMD_GET_SERVICE, NLM_F_DUMP, NLM_F_REQUEST, IPVSSocket, NetlinkError, ipvsmsg
 from agent.network.namespaces import entered
 
 _PROTOCOLS = {socket.IPPROTO_UDP: "UDP", socket.IPPROTO_SCTP: "SCTP", socket.IPPROTO_TCP: "TCP"}
@@ -60,6 +61,16 @@ class Ipvs:
 
     def counters(self) -> dict[Service, Counts]:
         """What each service has counted. (IPVS knows no errors.)"""
+        # See above.
+        from agent.netlink import (  # noqa: PLC0415
+            IPVS_CMD_GET_SERVICE,
+            NLM_F_DUMP,
+            NLM_F_REQUEST,
+            IPVSSocket,
+            NetlinkError,
+            ipvsmsg,
+        )
+
         with entered(self._namespace):
             try:
                 with IPVSSocket() as asked:

@@ -2,6 +2,8 @@
 
 What is ours among its routes and rules carries our protocol number; only that is ever shown, added or removed here. Addresses carry
 nothing on all kernels, so who asks must know which are ours.
+
+netlink's library is imported when a namespace is looked into: an agent that starts need not wait for it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from agent.errors import SystemFault
-from agent.netlink import IPRoute, NetlinkError
 from agent.network.namespaces import entered, opened
 from agent.network.words import Address, Family, Mac, Subnet
 
@@ -105,6 +106,8 @@ class Kernel:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        from agent.netlink import IPRoute  # noqa: PLC0415 - see above
+
         with entered(self.namespace):
             self._netlink = self._stack.enter_context(IPRoute())
         return self
@@ -203,6 +206,8 @@ _FAMILIES = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
 
 @contextmanager
 def _told(what: str, *fine: int) -> Iterator[None]:
+    from agent.netlink import NetlinkError  # noqa: PLC0415 - see above
+
     try:
         yield
     except NetlinkError as error:

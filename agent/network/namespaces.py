@@ -7,7 +7,10 @@ moves the calling thread alone; nothing is forked, which a process with threads 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 _NAMED = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
+#: netdevice(7): ioctls, the flag of an interface that is up, and the request, a name and its flags in 40 bytes.
+_GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914
+_UP = 0x1
+_REQUEST = struct.Struct("16sH22x")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 #: Seconds for making a namespace.
@@ -96,3 +103,13 @@ def set_sysctl(setting: str, value: str) -> bool:
     except OSError as error:
         raise SystemFault(f"net/{setting} cannot be set to {value}: {error.strerror}") from error
     return True
+
+
+def bring_up_loopback() -> None:
+    """Has the interface `lo` of the calling thread's namespace be up. Raises SystemFault."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            _, flags = _REQUEST.unpack(fcntl.ioctl(asking, _GET_FLAGS, _REQUEST.pack(b"lo", 0)))
+            fcntl.ioctl(asking, _SET_FLAGS, _REQUEST.pack(b"lo", flags | _UP))
+    except OSError as error:
+        raise SystemFault(f"the interface lo cannot be brought up: {error.strerror}") from error

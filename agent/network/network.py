@@ -70,10 +70,8 @@ class Network:
                 for setting, value in _SETTINGS.items():
                     with _gathered(problems):
                         namespaces.set_sysctl(setting, value)
-            with self._inside() as kernel:
-                loopback = kernel.link("lo")
-                if loopback is not None:
-                    kernel.bring_up(loopback, None)
+                with _gathered(problems):
+                    namespaces.bring_up_loopback()
             if problems:
                 raise SystemFault("; ".join(problems))
 
