@@ -32,6 +32,7 @@ from agent.metrics.exporters import Exporters
 from agent.metrics.following import Following
 from agent.metrics.own import OwnMetrics, Sources
 from agent.metrics.tally import Tally
+from agent.network.holding import holds
 from agent.network.network import Network
 from agent.options import Options
 from agent.paths import Paths
@@ -42,6 +43,7 @@ from agent.services.supervised import SupervisedServices
 from agent.services.systemd import SystemdServices
 from agent.settings import LiveSettings, Settings
 from agent.statistics import AgentStatistics, read_lvs
+from agent.trials import Trials
 from agent.vrrp_health import VrrpHealth
 
 _log = structlog.get_logger(__name__)
@@ -109,6 +111,14 @@ class Assembly:
         sources = Sources(
             self.settings, paths, self._services, self._haproxies, heart=self.heart.status, lvs=lambda: read_lvs(lvs), tally=tally
         )
+        self._graphs = Graphs(
+            self._haproxies,
+            target,
+            beside,
+            progress,
+            trials=Trials(self._haproxies, clock),
+            holds=lambda address: holds(namespace, address),
+        )
         self.agent = Agent(
             settings=self.settings,
             machine=machine,
@@ -117,10 +127,10 @@ class Assembly:
             haproxies=self._haproxies,
             lvs=self._lvs,
             vrrp=self._vrrp,
-            certificates=Certificates(paths),
+            certificates=Certificates(paths, self._haproxies.locks),
             metrics=OwnMetrics(sources),
             statistics=AgentStatistics(self._haproxies, lvs),
-            graphs=Graphs(self._haproxies, target, beside, progress),
+            graphs=self._graphs,
             drains=drains,
             tally=tally,
         )
@@ -136,6 +146,7 @@ class Assembly:
         self._services.restore()
         self._haproxies.followers.append(self._metrics.follow)
         self._health.start()
+        self._graphs.watch_trials()
         threading.Thread(target=lambda: self._settle(self.network.restore), name="restore", daemon=True).start()
         self.heart.start()
         return self.agent

@@ -97,9 +97,9 @@ class Haproxies:
         self._clock = clock or SystemClock()
         self._beside = beside or (lambda lb: Certified(paths.certificates / lb))
         self._step = step
-        self._certificates = Certificates(paths)
         #: Held by whoever changes something of a load balancer.
         self.locks = Locks()
+        self._certificates = Certificates(paths, self.locks)
         #: Servers that are configured no more and have connections.
         self.leaving = Leaving(self.locks, self._clock)
         self._changes: Counter[str] = Counter()
@@ -220,7 +220,11 @@ class Haproxies:
         place = directory(self._paths.loadbalancer(lb))
         link = self._paths.haproxy_cfg(lb)
         if not link.is_symlink():
-            link.symlink_to(Path("loading", "haproxy.cfg"))
+            # A file, where something else than Hydria has been an agent here.
+            new = link.with_name(".haproxy.cfg.new")
+            new.unlink(missing_ok=True)
+            new.symlink_to(Path("loading", "haproxy.cfg"))
+            new.replace(link)
             sync(place)
 
     def generations(self, lb: str) -> Generations:

@@ -111,16 +111,14 @@ class HaproxyProcess:
 
     def start(self) -> None:
         """Anew: one that runs does not serve. Raises RejectedByHaproxy, SystemFault."""
-        if self.pid() is not None:
-            self._services.stop(self.name)
         since = self._services.position(self.name)
-        self._services.start(self._program())
+        # Never one that is not wanted for a moment: an agent that is killed then would leave it that way.
+        (self._services.start if self.pid() is None else self._services.restart)(self._program())
         self._running().await_worker(since, _SERVE_DEADLINE)
 
     def restart(self) -> None:
         """Ends it, with all connections, and starts it. Raises as `start`."""
         self._save_servers_state()
-        self._services.stop(self.name)
         self.start()
 
     def reload(self, pid: int | None) -> bool:
@@ -132,7 +130,7 @@ class HaproxyProcess:
         try:
             self._running().reload(_SERVE_DEADLINE)
         except AgentError as error:
-            if self.pid() == pid:
+            if pid is not None and self.pid() == pid:
                 raise
             _LOG.error("haproxy ended at a reload", loadbalancer=self.lb, error=str(error))
             return False
@@ -169,9 +167,9 @@ class HaproxyProcess:
         """What there is to say about file descriptors."""
         try:
             info = self.stats.show_info()
-        except SocketFault:
+            allowed, wanted = int(info.get("Ulimit-n", 0)), int(info.get("Maxsock", 0))
+        except (SocketFault, ValueError):
             return ""
-        allowed, wanted = int(info.get("Ulimit-n", 0)), int(info.get("Maxsock", 0))
         if allowed >= wanted:
             return ""
         _LOG.warning("fewer file descriptors than wanted", loadbalancer=self.lb, allowed=allowed, wanted=wanted)

@@ -6,14 +6,13 @@ A whole X.509 library takes more memory than all the rest of the agent, so this 
 from __future__ import annotations
 
 import binascii
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s(.*?)-----END CERTIFICATE-----", re.DOTALL)
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
@@ -28,7 +27,16 @@ class _Element(NamedTuple):
 
 def first_end(pem: bytes) -> datetime | None:
     """The moment at which the first of a file's certificates ends to be valid; None where there is none. Raises ValueError."""
-    return min((ends(binascii.a2b_base64(found[1])) for found in _PEM.finditer(pem)), default=None)
+    return min((ends(binascii.a2b_base64(body)) for body in _bodies(pem)), default=None)
+
+
+def _bodies(pem: bytes) -> Iterator[bytes]:
+    """What stands between the marks, in one pass whatever the file holds: nobody has looked at it before."""
+    place = 0
+    while (begin := pem.find(_BEGIN, place)) >= 0 and (end := pem.find(_END, begin)) >= 0:
+        # A mark that is not ended before the next one begins nothing.
+        yield pem[pem.rfind(_BEGIN, begin, end) + len(_BEGIN) : end]
+        place = end + len(_END)
 
 
 def ends(der: bytes) -> datetime:

@@ -289,6 +289,34 @@ def test_a_hanging_worker_does_not_serve(serving: Programs) -> None:
     assert serving.haproxies.status(LB) == "ACTIVE"
 
 
+def test_one_that_is_begun_anew_is_wanted_all_the_time(serving: Programs) -> None:
+    """Or an agent that is killed meanwhile would leave it stopped."""
+    process = serving.haproxies.process(LB)
+    wish = serving.paths.programs_state / f"{process.name}.json"
+    before, seen, done = process.pid(), [], threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            seen.append(wish.exists())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    process.restart()
+    done.set()
+    watching.join()
+    assert process.pid() not in (None, before)
+    assert all(seen)
+
+
+def test_something_elses_configuration_is_no_obstacle(programs: Programs) -> None:
+    link = programs.paths.haproxy_cfg(LB)
+    link.parent.mkdir(parents=True)
+    link.write_text("of an agent before\n")
+    programs.haproxies.upload(AMPHORA, LB, configuration(programs))
+    programs.haproxies.start(LB)
+    assert answer(programs)
+
+
 def test_the_state_of_servers_outlives_a_reload(serving: Programs) -> None:
     backend = f"pool:{LISTENER}"
     serving.haproxies.stats(LB).ask(f"set weight {backend}/member 42")

@@ -41,7 +41,7 @@ class Programs:
         self.haproxies = Haproxies(paths, self.services, haproxy, self.scripts, namespace=namespace.name)
         self.vrrp = Vrrp(paths, self.services, keepalived, self.scripts, namespace=namespace.name)
         self.lvs = Lvs(paths, self.services, keepalived, self.scripts, namespace=namespace.name)
-        self.certificates = Certificates(paths)
+        self.certificates = Certificates(paths, self.haproxies.locks)
 
     def restarted(self) -> Programs:
         """The agent goes, as it does when it is killed, and another one comes."""

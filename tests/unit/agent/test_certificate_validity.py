@@ -52,6 +52,13 @@ def test_the_first_of_several_counts() -> None:
     assert first_end(b"") is None
 
 
+def test_marks_that_are_not_ended_are_passed_over_at_once() -> None:
+    end = datetime(2030, 1, 1, tzinfo=UTC)
+    many = b"-----BEGIN CERTIFICATE-----\n" * 100_000
+    assert first_end(many) is None
+    assert first_end(many + pem(end)) == end
+
+
 @given(st.binary())
 def test_what_is_no_certificate_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

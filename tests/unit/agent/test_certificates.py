@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.certificates import Certificates
 from agent.errors import NotFoundError
+from agent.locks import Locks
 from agent.paths import Paths
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def test_put_and_replaced(paths: Paths) -> None:
-    certificates = Certificates(paths)
+    certificates = Certificates(paths, Locks())
     for content in (b"one", b"\x00\xff" * 100_000, b""):
         certificates.put(LB, "a.pem", content)
         assert paths.certificate(LB, "a.pem").read_bytes() == content
@@ -33,13 +35,13 @@ def test_put_and_replaced(paths: Paths) -> None:
 
 def test_what_octavias_controller_sends_first_does_not_lock_the_place_of_all_the_rest(paths: Paths) -> None:
     """Check scripts below it are run by nobody."""
-    Certificates(paths).put(LB, "a.pem", b"x")
+    Certificates(paths, Locks()).put(LB, "a.pem", b"x")
     assert paths.base.stat().st_mode & 0o777 == 0o755
     assert paths.certificates.stat().st_mode & 0o777 == 0o700
 
 
 def test_deleted_whether_there_or_not(paths: Paths) -> None:
-    certificates = Certificates(paths)
+    certificates = Certificates(paths, Locks())
     certificates.delete(LB, "a.pem")
     certificates.delete_all(LB)
     for name in ("a.pem", "b.pem"):
@@ -51,3 +53,17 @@ def test_deleted_whether_there_or_not(paths: Paths) -> None:
     assert certificates.md5(LB, "b.pem")
     certificates.delete_all(LB)
     assert not (paths.certificates / LB).exists()
+
+
+def test_many_at_once_do_not_meet(paths: Paths) -> None:
+    certificates = Certificates(paths, Locks())
+
+    def put(number: int) -> None:
+        for _ in range(20):
+            certificates.put(LB, f"{number}.pem", b"x")
+
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(put, number) for number in range(3)]
+        done += [pool.submit(lambda: [certificates.delete_all(LB) for _ in range(60)])]
+        for each in done:
+            each.result()
