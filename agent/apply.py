@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import structlog
 
-from agent.errors import AgentError, CommandRefused, DeadlineExceeded, SocketFault
+from agent.errors import AgentError, CommandRefused, DeadlineExceeded, RejectedByHaproxy, SocketFault
 from agent.leaving import split
 from agent.outcomes import Outcome, Way, Why
 from agent.runtime import Runtime
@@ -82,16 +82,15 @@ class Apply:
 
     # --- what it would take ---
 
-    def forecast(self, new: Files, contract: str = "2.0", *, reload: bool = False) -> Forecasted:
+    def forecast(self, new: Files, *, reload: bool = False) -> Forecasted:
         """What it takes to have these files run; with `reload`, at least that."""
         old = self.generations.linked("current")
         if not self.process.wanted() or self.process.pid() is None or not self.process.is_up():
             return Forecasted("start")
         if old is None or self.generations.undecided():
             return Forecasted("reload", (Reason("haproxy", "configuration", "it is not known what runs"),))
-        noted = self.process.loaded()
-        if noted is None and (old.about.named or contract == "1.0"):
-            return Forecasted("reload", (Reason("haproxy", "process", "it has been started by itself since; what it loaded is not known"),))
+        if not self._is_known(old):
+            return Forecasted("reload", (Reason("haproxy", "process", "it has come by itself; what it has loaded is not known"),))
         try:
             found = plan(files_of(old), new, self.process.version())
         except SocketFault as error:
@@ -122,7 +121,7 @@ class Apply:
         wanted_before = self.process.wanted()
         before = self.generations.linked("current")
         with times.step("plan"):
-            forecast = self.forecast(files_of(new), new.about.contract, reload=reload)
+            forecast = self.forecast(files_of(new), reload=reload)
         noted = self.process.loaded()
         attempt = _Attempt(forecast)
         try:
@@ -136,7 +135,7 @@ class Apply:
                 self._probe()
         except (AgentError, OSError) as error:
             _LOG.error("configuration not served", loadbalancer=self.process.lb, generation=new.number, error=str(error))
-            self._fall_back(error, attempt, wanted_before=wanted_before)
+            self._fall_back(error, attempt, new, wanted_before=wanted_before)
             raise
         changed = touched(forecast.commands, noted.touched if noted else {}) if attempt.way == "runtime" else {}
         if attempt.way == "noop" and noted is not None:
@@ -152,7 +151,7 @@ class Apply:
         if not self.process.wanted():
             return
         loading = self.generations.loading
-        if self.generations.undecided() or not self.process.is_up():
+        if self.generations.undecided() or not self.process.is_up() or not self._is_known(loading):
             self.bring(loading, reload=True)
         else:
             self._beside.follow(loading, loading)
@@ -162,6 +161,11 @@ class Apply:
         self.process.stop()
 
     # --- how ---
+
+    def _is_known(self, generation: Generation) -> bool:
+        """Whether the worker that runs is certainly of this generation: not one that came by itself, or that a crash of ours left half changed."""
+        noted = self.process.loaded()
+        return noted is not None and noted.generation == generation.number
 
     def _execute(self, attempt: _Attempt, noted: Loaded | None, times: _Times) -> None:
         pid = self.process.pid()
@@ -180,8 +184,15 @@ class Apply:
                 attempt.way = "reload"
         if attempt.way == "reload":
             with times.step("reload"):
-                if not self.process.reload(pid):
-                    attempt.way = "start"
+                try:
+                    if not self.process.reload(pid):
+                        attempt.way = "start"
+                except RejectedByHaproxy:
+                    raise  # the old worker goes on, and has noticed nothing
+                except AgentError:
+                    attempt.dirty = True
+                    raise
+            attempt.dirty = True
         if attempt.way == "restart":
             with times.step("restart"):
                 self.process.restart()
@@ -193,7 +204,7 @@ class Apply:
         if not self.process.is_up():
             raise DeadlineExceeded("HAProxy does not serve after the change")
 
-    def _fall_back(self, error: Exception, attempt: _Attempt, *, wanted_before: bool) -> None:
+    def _fall_back(self, error: Exception, attempt: _Attempt, refused: Generation, *, wanted_before: bool) -> None:
         """What served before is what is on the disk, and serves again."""
         given_back = self.generations.give_back(str(error))
         try:
@@ -203,7 +214,7 @@ class Apply:
                 self.process.stop()
             elif given_back is not None:
                 self._serve_again(given_back, attempt)
-                self._beside.follow(given_back, given_back)
+                self._beside.follow(given_back, refused)
         except (AgentError, OSError) as fault:
             _LOG.error("what served before does not serve again", loadbalancer=self.process.lb, error=str(fault))
         self._step("fallen back")
@@ -219,7 +230,7 @@ class Apply:
 
 
 class _Attempt:
-    """What comes of a forecast."""
+    """What comes of a forecast. `dirty`: what runs may be another one than before."""
 
     def __init__(self, forecast: Forecasted) -> None:
         self.forecast = forecast

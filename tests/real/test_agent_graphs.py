@@ -18,7 +18,7 @@ from support.agents import AgentMachine, Trust
 from support.polling import eventually
 
 from agent.client import AgentClient
-from agent.errors import GraphRefused, InvalidRequest, NotFoundError, PreconditionFailed
+from agent.errors import GraphRefused, InvalidRequest, NotFoundError, PreconditionFailed, RejectedByKeepalived
 from compiler.secrets import Secret
 from hydria.lab.backends import HttpBackend
 from hydria.lab.client import fetch
@@ -398,3 +398,22 @@ def test_a_machine_that_is_rebooted_serves_what_served() -> None:
         assert site.call("loadbalancer_status").etag == serving.etag
         eventually(lambda: "198.51.100.0/24" in tables(site), "the packet filter")
         assert site.call("put_loadbalancer", described(web, udp(53, "198.51.100.0/24"))).way == "noop"
+
+
+def test_a_listener_that_keepalived_cannot_serve_takes_haproxy_back(site: Site) -> None:
+    """There is no IPVS where this is tested, so a UDP listener with members is one."""
+    serving = site.put(1, 0)
+    graph = json.loads(site.graph(0, 1, port=8083))
+    members = [{"address": "192.0.2.20", "protocol_port": 53}]
+    pool = {"protocol": "UDP", "lb_algorithm": "ROUND_ROBIN", "members": members}
+    graph["loadbalancer"]["listeners"].append(udp(53, "198.51.100.0/24") | {"default_pool": pool})
+    with pytest.raises(RejectedByKeepalived, match="IPVS"):
+        site.call("put_loadbalancer", json.dumps(graph).encode())
+    assert site.who() == {"m0"}
+    with pytest.raises(OSError, match="refused"):
+        site.who(8083)
+    assert site.call("loadbalancer_graph").etag == serving.etag
+    assert "198.51.100.0/24" not in tables(site)
+    with site.amphora.machine.entered():
+        assert [listener.type for listener in site.client.listeners()] == ["HTTP"]
+    assert site.put(1, 0).way == "noop"
