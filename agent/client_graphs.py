@@ -10,7 +10,7 @@ import msgspec
 
 from agent.errors import UnexpectedAnswer
 from agent.identifiers import object_id
-from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Status
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Status, Trial
 from compiler import documents
 
 if TYPE_CHECKING:
@@ -43,10 +43,23 @@ class GraphCalls:
         *,
         target: Mapping[str, Any] | None = None,
         if_match: str | None = None,
+        confirm_within: float | None = None,
     ) -> Outcome:
-        """Makes a load balancer what `graph` says, JSON or YAML. `target`: fields of `compiler.Target` that the agent cannot know."""
+        """Makes a load balancer what `graph` says, JSON or YAML. `target`: fields of `compiler.Target` that the agent cannot know.
+
+        With `confirm_within` (seconds) the agent takes it back by itself unless `confirm` is called in time.
+        """
         content = _body(graph, secrets, target)
-        return _decode(self._ask("PUT", f"/2.0/loadbalancers/{_id(lb)}", content, if_match), Outcome)
+        query = "" if confirm_within is None else f"?confirm_within={confirm_within:g}"
+        return _decode(self._ask("PUT", f"/2.0/loadbalancers/{_id(lb)}{query}", content, if_match), Outcome)
+
+    def confirm(self, lb: str, *, if_match: str | None = None) -> Trial:
+        """What was put with `confirm_within` stays. Raises NotFoundError where nothing is on trial (any more)."""
+        return _decode(self._ask("POST", f"/2.0/loadbalancers/{_id(lb)}/confirm", b"", if_match), Trial)
+
+    def loadbalancers(self) -> list[str]:
+        """The ids of the load balancers that the agent has."""
+        return _decode(self._ask("GET", "/2.0/loadbalancers"), list[str])
 
     def plan_loadbalancer(
         self, lb: str, graph: bytes, secrets: Mapping[str, Secret] | None = None, *, target: Mapping[str, Any] | None = None
@@ -88,6 +101,10 @@ class GraphCalls:
     def drain_progress(self, lb: str, member: str) -> Drain:
         """How far a drain has come. Raises NotFoundError where there is none."""
         return _decode(self._ask("GET", f"/2.0/loadbalancers/{_id(lb)}/members/{_id(member)}/drain"), Drain)
+
+    def undrain(self, lb: str, member: str) -> None:
+        """Gives a drained member its share again. Raises NotFoundError where it is not drained."""
+        self._ask("DELETE", f"/2.0/loadbalancers/{_id(lb)}/members/{_id(member)}/drain")
 
     def watch(self, lb: str, after: int = 0, *, wait: float = 20.0) -> Progress:
         """Where changes are; returns when there is something that came after the event `after`, or after `wait` seconds."""

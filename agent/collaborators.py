@@ -14,7 +14,7 @@ from agent import statistics
 from agent.haproxies import Listener
 from agent.metrics.tally import Tally
 from agent.network.requests import NetworkPlug, Rule, VipPlug
-from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Status
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Status, Trial
 from agent.settings import LiveSettings
 
 
@@ -128,8 +128,14 @@ class Certificates(Protocol):
 class Graphs(Protocol):
     """See `agent.graphs.Graphs`: load balancers as the 2.0 contract has them."""
 
-    def put(self, lb: str, content: bytes, if_match: str | None, /) -> Outcome:
-        """Has a load balancer be what a body says."""
+    def put(self, lb: str, content: bytes, if_match: str | None, confirm_within: float | None, /) -> Outcome:
+        """Has a load balancer be what a body says; with `confirm_within`, for so many seconds unless it is confirmed."""
+
+    def confirm(self, lb: str, if_match: str | None, /) -> Trial:
+        """What was put on trial stays."""
+
+    def loadbalancers(self) -> Sequence[str]:
+        """The ids of those that there are."""
 
     def plan(self, lb: str, content: bytes, /) -> Forecast:
         """What `put` would do."""

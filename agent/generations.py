@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from agent import bundle_directory
+from agent import bundle_directory, trial_record
 from agent.configuration import directory
 from agent.errors import NotFoundError, SystemFault
 from agent.files import remove_file, replace_file, sync
@@ -276,8 +276,9 @@ class Generations:
         return {generation.number for generation in found if generation is not None}
 
     def _prune(self) -> None:
-        numbers = self.numbers()
-        for number in set(numbers[:-KEPT]) - self._in_use():
+        numbers, trial = self.numbers(), trial_record.read(self.place)
+        held = {trial.back_to} if trial is not None else set()
+        for number in set(numbers[:-KEPT]) - self._in_use() - held:
             shutil.rmtree(self._all / str(number), ignore_errors=True)
 
     def _clean(self) -> None:

@@ -35,6 +35,21 @@ def graph(generations: Generations) -> tuple[bytes, str]:
     return current.read(GRAPH), current.about.etag
 
 
+class _Vip(msgspec.Struct):
+    vip_address: str
+
+
+class _Graph(msgspec.Struct):
+    loadbalancer: _Vip
+
+
+def vip(current: Generation | None) -> str | None:
+    """The VIP of what serves; None where no graph has made it."""
+    if current is None or not current.has(GRAPH):
+        return None
+    return msgspec.json.decode(current.read(GRAPH), type=_Graph).loadbalancer.vip_address
+
+
 def files(generations: Generations, number: int | None) -> list[FileInfo]:
     """The files of a generation; without `number`, of the one that serves. Raises NotFoundError."""
     found = generations.linked("current") if number is None else generations.get(number)

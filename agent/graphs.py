@@ -16,6 +16,7 @@ from agent.generations import digest_of_generation
 from agent.graph_request import GraphRequest
 from agent.outcomes import Forecast, Outcome, Progress, Status, Worker
 from agent.statistics import read as read_statistics
+from agent.trials import seconds
 from agent.writes import Write, Writes
 
 if TYPE_CHECKING:
@@ -25,24 +26,37 @@ if TYPE_CHECKING:
     from agent.beside import BundleBeside
     from agent.generations import Generation, Generations
     from agent.haproxies import Haproxies
-    from agent.outcomes import FileInfo, GenerationInfo
+    from agent.outcomes import FileInfo, GenerationInfo, Trial
     from agent.progress import ProgressBoard
+    from agent.trials import Trials
 
 
 class Graphs:
-    """`beside(lb)` is what `haproxies` has, too. All raises AgentError where it cannot be done, OSError where the machine fails."""
+    """`beside(lb)` is what `haproxies` has, too; `holds` says whether an address is on this machine just now.
+
+    All raises AgentError where it cannot be done, OSError where the machine fails.
+    """
 
     def __init__(
-        self, haproxies: Haproxies, machine: AmphoraTarget, beside: Callable[[str], BundleBeside], progress: ProgressBoard
+        self,
+        haproxies: Haproxies,
+        machine: AmphoraTarget,
+        beside: Callable[[str], BundleBeside],
+        progress: ProgressBoard,
+        *,
+        trials: Trials,
+        holds: Callable[[str], bool],
     ) -> None:
         self._haproxies = haproxies
         self._machine = machine
         self._beside = beside
         self._progress = progress
+        self._trials = trials
+        self._holds = holds
         self._writes = Writes(haproxies.locks)
 
-    def put(self, lb: str, content: bytes, if_match: str | None = None) -> Outcome:
-        """Has a load balancer be what a body says.
+    def put(self, lb: str, content: bytes, if_match: str | None = None, confirm_within: float | None = None) -> Outcome:
+        """Has a load balancer be what a body says; with `confirm_within`, for so many seconds, unless `confirm` is called until then.
 
         Raises InvalidRequest, GraphRefused, PreconditionFailed: with nothing changed; RejectedByHaproxy, RejectedByKeepalived, SystemFault:
         what served before serves.
@@ -52,8 +66,20 @@ class Graphs:
         began, current = time.monotonic(), self._current(lb)
         ready = compiled(request, self._machine, current)
         made = _Made(ready, current, _ms(began))
-        write = Write(lambda: self._put(lb, request, made, if_match), conditional=if_match is not None)
-        return self._writes.do(lb, write)
+        within = None if confirm_within is None else seconds(confirm_within)
+
+        def act() -> Outcome:
+            return self._trials.during(lb, within, lambda: self._put(lb, request, made, if_match))
+
+        return self._writes.do(lb, Write(act, conditional=if_match is not None or within is not None))
+
+    def confirm(self, lb: str, if_match: str | None = None) -> Trial:
+        """What was put on trial stays; the trial that this ends. Raises NotFoundError where there is none, PreconditionFailed."""
+        return self._trials.confirm(lb, if_match)
+
+    def watch_trials(self) -> None:
+        """From now on takes back what nobody confirms in time, also what an agent before this one was told."""
+        self._trials.watch(self._go_back)
 
     def plan(self, lb: str, content: bytes) -> Forecast:
         """What `put` would do. Changes nothing. Raises as `put` before anything is changed."""
@@ -87,8 +113,15 @@ class Graphs:
         )
 
     def rollback(self, lb: str, number: int | None = None, if_match: str | None = None) -> Outcome:
-        """Has a load balancer be what it was in a generation; without `number`, in the one that served before. Raises as `put`."""
-        return self._writes.do(lb, Write(lambda: self._roll_back(lb, number, if_match), conditional=True))
+        """Has a load balancer be what it was in a generation; without `number`, in the one that served before, or before a trial.
+
+        Raises as `put`.
+        """
+
+        def act() -> Outcome:
+            return self._trials.during(lb, None, lambda: self._roll_back(lb, number, if_match))
+
+        return self._writes.do(lb, Write(act, conditional=True))
 
     def delete(self, lb: str, if_match: str | None = None) -> None:
         """Ends it, and removes all that there is of it; fine where there is nothing. Raises PreconditionFailed."""
@@ -100,6 +133,10 @@ class Graphs:
             self._haproxies.delete(lb)
 
     # --- looking ---
+
+    def loadbalancers(self) -> list[str]:
+        """The ids of those that there are, by whatever contract."""
+        return self._haproxies.loadbalancers()
 
     def graph(self, lb: str) -> tuple[bytes, str]:
         """The graph that serves, in JSON, and the ETag. Raises NotFoundError."""
@@ -130,6 +167,8 @@ class Graphs:
             old_workers=[Worker(**worker._asdict()) for worker in self._haproxies.old_workers(lb)] if state == "ACTIVE" else [],
             leaving=leaving,
             rows=rows,
+            trial=self._trials.of(lb),
+            vip_here=self._holds(vip) if (vip := graph_views.vip(current)) is not None else None,
         )
 
     def progress(self, lb: str, after: int, wait: float) -> Progress:
@@ -190,6 +229,8 @@ class Graphs:
         if if_match is not None:
             _must_match(current, if_match)
         generations = self._haproxies.generations(lb)
+        if number is None and (trial := self._trials.of(lb)) is not None:
+            number = trial.back_to or None
         wanted = generations.previous() if number is None else generations.get(number)
         if wanted.about.digest == current.about.digest and self._haproxies.apply(lb).settled():
             return graph_views.unchanged(lb, current, [], {})
@@ -203,6 +244,13 @@ class Graphs:
         finally:
             self._progress.end(lb, outcome)
         return outcome
+
+    def _go_back(self, lb: str, number: int) -> None:
+        """To a generation, or to nothing where that is what there was."""
+        if number:
+            self._roll_back(lb, number, None)
+        else:
+            self.delete(lb)
 
     def _existing(self, lb: str) -> Generations:
         generations = self._haproxies.generations(lb)

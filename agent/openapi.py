@@ -15,10 +15,11 @@ from agent.graph_request import Body
 from agent.identifiers import CERTIFICATE_NAME, ID
 from agent.network.requests import NetworkBody, Rule, VipBody
 from agent.network.words import MAC, Address, Mac, Subnet
-from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, GraphRefusal, Outcome, Progress, Status
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, GraphRefusal, Outcome, Progress, Status, Trial
 from agent.routes.actions import ACTIONS
 from agent.routes.bodies import CERTIFICATE, CONFIGURATION, DESCRIPTION, OWN
 from agent.statistics import Statistics
+from agent.trials import LONGEST
 
 if TYPE_CHECKING:
     from agent.collaborators import Agent
@@ -86,6 +87,7 @@ OPERATIONS = {
 
 #: The same of 2.0.
 GRAPHS = {
+    "graphs.loadbalancers": Operation("The ids of the load balancers that there are", answer=list[str]),
     "graphs.put": Operation(
         "Has a load balancer be what a graph says, or says what that would do",
         Body,
@@ -93,9 +95,12 @@ GRAPHS = {
         Outcome,
         refusals=(409, 412, 422),
         tagged=True,
-        query=("dry_run",),
+        query=("dry_run", "confirm_within"),
         otherwise=Forecast,
         conditional=True,
+    ),
+    "trials.confirm": Operation(
+        "What was put with `confirm_within` stays", answer=Trial, refusals=(404, 412), tagged=True, conditional=True
     ),
     "graphs.graph": Operation("The graph that serves", answer=msgspec.Raw, refusals=(404,), tagged=True),
     "graphs.delete": Operation("Ends it; an absent one is fine", answer=None, status=204, refusals=(412,), conditional=True),
@@ -125,6 +130,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 _NUMBER: dict[str, Any] = {"type": "number", "minimum": 0}
 _QUERY: dict[str, dict[str, Any]] = {
     "dry_run": {"enum": ["0", "1"]},
+    "confirm_within": {"type": "number", "minimum": 1, "maximum": LONGEST, "description": "Seconds"},
     "generation": {"type": "integer", "minimum": 1},
     **dict.fromkeys(("after", "wait", "deadline"), _NUMBER),
 }

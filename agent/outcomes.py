@@ -28,12 +28,22 @@ class Why(msgspec.Struct, frozen=True):
         return f"{self.object}: {self.field}: {self.why}"
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that is taken back unless it is confirmed within `left` seconds: `generation` serves, `back_to` (0: none) will again."""
+
+    loadbalancer: str
+    generation: int
+    etag: str
+    back_to: int
+    left: float
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What was done. `generation` is the one that serves now, `etag` its ETag; `covered`: that of a later write, in which this one is.
 
     `reasons` say why it was not done by commands, or what came of those; `later` what comes into force with the next reload; `commands` are
     without what is secret; `steps_ms` says how long each step took; `also` what was done to other programs than HAProxy; `warnings` are
-    problems of the graph that did not stop it; `details` is for people.
+    problems of the graph that did not stop it; `details` is for people; `trial`: it is on trial.
     """
 
     loadbalancer: str
@@ -48,6 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     covered: bool = False
     warnings: list[dict[str, Any]] = []
     details: str = ""
+    trial: Trial | None = None
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +113,8 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """A load balancer. `state`: ACTIVE, OFFLINE or ERROR; `step`: where a change is just now, "" for none; `leaving`: servers that are no
-    longer configured and have connections, by name; `old_workers`: those that reloads have replaced.
+    longer configured and have connections, by name; `old_workers`: those that reloads have replaced; `trial`: what serves is on trial;
+    `vip_here`: whether this machine has the VIP just now, None where no graph says which it is.
     """
 
     loadbalancer: str
@@ -113,6 +125,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     old_workers: list[Worker] = []
     leaving: dict[str, int] = {}
     rows: list[Row] = []
+    trial: Trial | None = None
+    vip_here: bool | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

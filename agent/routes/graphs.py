@@ -21,13 +21,13 @@ def blueprint(agent: Agent) -> flask.Blueprint:
     """The routes below /2.0/loadbalancers."""
     routes = flask.Blueprint("graphs", __name__)
 
+    @routes.get("")
+    def loadbalancers() -> flask.Response:
+        return as_json(agent.graphs.loadbalancers())
+
     @routes.put("/<lb>")
     def put(lb: str) -> flask.Response:
-        lb_id, content = _lb(lb), body(CONFIGURATION)
-        if flask.request.args.get("dry_run", "0") not in ("0", "false"):
-            return as_json(agent.graphs.plan(lb_id, content))
-        outcome = agent.graphs.put(lb_id, content, flask.request.headers.get("If-Match"))
-        return as_json(outcome, outcome.etag)
+        return _put(agent, _lb(lb))
 
     @routes.get("/<lb>")
     def graph(lb: str) -> flask.Response:
@@ -65,6 +65,15 @@ def blueprint(agent: Agent) -> flask.Blueprint:
         return as_json(agent.graphs.progress(_lb(lb), int(number("after", 0.0)), wait))
 
     return routes
+
+
+def _put(agent: Agent, lb: str) -> flask.Response:
+    content = body(CONFIGURATION)
+    if flask.request.args.get("dry_run", "0") not in ("0", "false"):
+        return as_json(agent.graphs.plan(lb, content))
+    within = number("confirm_within", 0.0) if "confirm_within" in flask.request.args else None
+    outcome = agent.graphs.put(lb, content, flask.request.headers.get("If-Match"), within)
+    return as_json(outcome, outcome.etag)
 
 
 def _lb(text: str) -> str:
