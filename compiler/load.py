@@ -18,6 +18,7 @@ from compiler import documents, identity
 from compiler.errors import ProblemError
 from compiler.graph import TYPE_NAMES, L7Policy, Listener, LoadBalancer, Member, Node, Pool
 from compiler.problems import MOST_PROBLEMS, ObjectRef, Problem, did_you_mean
+from compiler.text_bounds import Place
 
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +67,7 @@ def with_places(data: str | bytes, problems: list[Problem] | tuple[Problem, ...]
     ]
 
 
-def places(data: str | bytes, paths: Collection[str], *, exact: bool = False) -> dict[str, documents.Place]:
+def places(data: str | bytes, paths: Collection[str], *, exact: bool = False) -> dict[str, Place]:
     """Where in the text of a graph each path (`loadbalancer.listeners[0].name`) stands; what is not given, where its object does, or,
     if it is to be `exact`, nowhere.
     """

@@ -19,7 +19,7 @@ from hydria.cli.output import Output, colourful, verdict, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from compiler.documents import Place
+    from compiler.text_bounds import Place
 
 _LINE = re.compile(r"(?P<file>.+):(?P<line>[0-9]{1,9})")
 

@@ -11,6 +11,7 @@ import click
 
 import compiler
 from compiler import Problem, ProblemError, documents
+from compiler.text_bounds import JSON_LIMIT
 from hydria.cli import FINE, PROBLEMS
 from hydria.cli.inputs import json_option
 from hydria.cli.output import Output, sort, verdict
@@ -68,7 +69,7 @@ def import_(output: Output, *, files: tuple[str, ...], pool: str | None, l7polic
 def _pieces(file: str, problems: list[Problem]) -> Iterator[Piece]:
     """The documents of a file: JSON, one after the other, or one of YAML."""
     name = "<stdin>" if file == "-" else file
-    limit = documents.JSON_LIMIT + 1
+    limit = JSON_LIMIT + 1
     if file == "-":
         data = sys.stdin.buffer.read(limit)
     else:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 import compiler
 from agent.haproxy import Haproxy
 from compiler import ProblemError, Target, documents
-from compiler.documents import JSON_LIMIT
+from compiler.text_bounds import JSON_LIMIT
 from hydria import secret_files
 from hydria.cli.output import Output, sort
 
