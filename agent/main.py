@@ -17,7 +17,6 @@ from agent.options import Options
 from agent.paths import NAMESPACE, RUN, STATE
 from agent.server import Server
 from agent.settings import Endpoint, LiveSettings
-from agent.units import unit_texts
 
 if TYPE_CHECKING:
     from agent.assembly import Assembly
@@ -95,6 +94,9 @@ def check(options: Options) -> NoReturn:
 @click.pass_obj
 def units(options: Options, directory: Path) -> None:
     """Write the agent's own systemd units into DIRECTORY, for these options."""
+    # Templates are none of the other verbs' business.
+    from agent.units import unit_texts  # noqa: PLC0415
+
     settings = LiveSettings(options.octavia_conf).current
     for name, text in unit_texts(options, settings, Path(sys.argv[0]).absolute()).items():
         replace_file(directory / name, text, 0o644)

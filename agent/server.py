@@ -6,6 +6,7 @@ as well: systemd starts it again when it ends (`Restart=`) or says nothing any m
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -71,6 +72,8 @@ class Server(BaseApplication):
 
     def load(self) -> Any:
         """The application, and what it needs."""
+        # What modules are made of stays: nobody need look through it for garbage, now or later.
+        gc.disable()
         # While the forger works.
         from agent.app import make_app  # noqa: PLC0415
 
@@ -79,7 +82,10 @@ class Server(BaseApplication):
         except (AgentError, OSError) as error:
             _log.critical("the agent cannot start", reason=str(error))
             raise SystemExit(CANNOT_START) from error
-        return make_app(self.agent)
+        app = make_app(self.agent)
+        gc.freeze()
+        gc.enable()
+        return app
 
     def serving(self) -> None:
         """Tells the log and systemd that requests are answered now."""
