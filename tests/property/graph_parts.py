@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from ipaddress import IPv6Address
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,8 +16,8 @@ AUTHORITY, REVOCATIONS = "authority", "revocations"
 
 uuids = st.builds(lambda number: str(uuid.UUID(int=number)), st.integers(0, 2**128 - 1))
 ipv4 = st.ip_addresses(v=4).filter(lambda address: not address.is_unspecified).map(str)
-# Also as ::ffff:0.0.0.0 an address can be nobody's.
-ipv6 = st.ip_addresses(v=6).filter(lambda address: not (address.ipv4_mapped or address).is_unspecified).map(str)
+ipv6 = st.ip_addresses(v=6).map(IPv6Address).filter(lambda address: not (address.ipv4_mapped or address).is_unspecified).map(str)
+"""Of somebody: not `::`, and not `::ffff:0.0.0.0` either."""
 ports = st.integers(1, 65535)
 names = st.sampled_from(["", "web", "x\n    http-request deny", "'\"\\#$HOME %[src]", "Grüße 日本 😀", "\u2028\x00\x1e{{ 7 }}"])
 #: Mostly up: what is disabled is not written, and nothing then is tested.

@@ -190,7 +190,8 @@ CONTENTS = (
 def test_whatever_is_sent_the_agent_is_not_to_blame(operator: Operator, content: bytes) -> None:
     with operator.serving(), controller(operator) as client:
         for what in (*UPLOADS, *OTHERS):
-            client.request(*what.split(), content if what in UPLOADS else None)
+            method, path = what.split()
+            client.request(method, path, content if what in UPLOADS else None)
             answer = client.getresponse()
             said = answer.read()
             assert answer.status in (200, 202, 400, 404, 409), (what, said)

@@ -101,5 +101,5 @@ def test_an_answer_that_is_none_is_an_error_with_what_was_said(judged: StatsSock
 
 
 class NotStatistics(StatsSocket):
-    def ask_bytes(self, command: str) -> bytearray:
-        return super().ask_bytes("show info") if command == "show stat -1 7 -1" else super().ask_bytes(command)
+    def ask_bytes(self, command: str, payload: bytes | None = None) -> bytearray:
+        return super().ask_bytes("show info" if command == "show stat -1 7 -1" else command, payload)

@@ -62,8 +62,12 @@ def test_many_at_once_do_not_meet(paths: Paths) -> None:
         for _ in range(20):
             certificates.put(LB, f"{number}.pem", b"x")
 
+    def delete() -> None:
+        for _ in range(60):
+            certificates.delete_all(LB)
+
     with ThreadPoolExecutor(4) as pool:
         done = [pool.submit(put, number) for number in range(3)]
-        done += [pool.submit(lambda: [certificates.delete_all(LB) for _ in range(60)])]
+        done.append(pool.submit(delete))
         for each in done:
             each.result()

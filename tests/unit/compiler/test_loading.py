@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import compiler
-from compiler import ProblemError, documents
+from compiler import ProblemError, text_bounds
 from compiler.graph import LoadBalancer
 
 #: Stands in a text before the place that a problem must be told at; several, one after another.
@@ -271,7 +271,7 @@ class TestHostileText:
         assert [problem.code for problem in refused(text)] == [code]
 
     def test_the_limit_of_depth_is_told_with_its_place(self) -> None:
-        fits, too_deep = documents.DEPTH_LIMIT - 1, documents.DEPTH_LIMIT
+        fits, too_deep = text_bounds.DEPTH_LIMIT - 1, text_bounds.DEPTH_LIMIT
         prefix = "vip_address: 192.0.2.1\ncreated_at: "
         assert compiler.load(prefix + nested(fits, "[", "]")).created_at
         assert_told(prefix + "[" * fits + f"{MARK}[" + "]" * too_deep, ("", "too-large"))
@@ -426,7 +426,7 @@ loadbalancer:
         assert [problem.code for problem in refused(data)] == ["syntax"]
 
     def test_too_much_yaml(self) -> None:
-        (problem,) = refused(b"# " + b"x" * documents.YAML_LIMIT)
+        (problem,) = refused(b"# " + b"x" * text_bounds.YAML_LIMIT)
         assert problem.code == "too-large"
         assert "JSON" in problem.message
 
