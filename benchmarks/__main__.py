@@ -10,9 +10,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import compiling, hashing, heartbeats, metrics, stats
+from benchmarks import compiling, footprint, hashing, heartbeats, metrics, stats
 
-BENCHMARKS = {"compiling": compiling.run, "hashing": hashing.run, "heartbeats": heartbeats.run, "metrics": metrics.run, "stats": stats.run}
+BENCHMARKS = {
+    "compiling": compiling.run,
+    "footprint": footprint.run,
+    "hashing": hashing.run,
+    "heartbeats": heartbeats.run,
+    "metrics": metrics.run,
+    "stats": stats.run,
+}
 
 
 def main() -> None:
