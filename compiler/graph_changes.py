@@ -68,7 +68,7 @@ class _Node(NamedTuple):
     values: dict[str, Any]
 
     def told(self, action: Action, fields: tuple[FieldChange, ...]) -> ObjectChange:
-        return ObjectChange(action=action, object=reference(self.node), place=_place(self.node), within=self.within, fields=fields)
+        return ObjectChange(action=action, object=reference(self.node), place=place(self.node), within=self.within, fields=fields)
 
 
 def _changes(
@@ -132,7 +132,8 @@ def _differences(was: _Node | None, becomes: _Node) -> Iterator[FieldChange]:
             yield FieldChange(field, before.get(field, default if was else None), after.get(field, default))
 
 
-def _place(node: Object) -> str:
+def place(node: Object) -> str:
+    """What a client or HAProxy finds an object by: a member by address and port, a listener by its port."""
     match node:
         case LoadBalancer():
             return node.vip_address

@@ -156,7 +156,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         problems: list[Problem] = []
         for item in filter(None, (part.strip() for part in text.split(","))):
             key, _, value = item.partition("=")
-            key = _ALIASES.get(key, key)
+            key = ALIASES.get(key, key)
             reader = _READERS.get(key)
             if reader is None:
                 known = sorted(_READERS)
@@ -281,7 +281,8 @@ def _network_problems(path: str, network: VipNetwork) -> list[Problem]:
 # sun_path holds 107 characters; the socket is "<36 characters of the id>.sock", and HAProxy binds "<path>.<pid>.tmp" first.
 _LONGEST_RUN_DIRECTORY = 107 - len("/") - 36 - len(".sock") - len(".4194304.tmp")
 
-_ALIASES = {"mem": "memory", "bind": "bind_address"}
+#: What the command line's form has shorter words for.
+ALIASES = {"mem": "memory", "bind": "bind_address"}
 
 
 def _problem(key: str, message: str, hint: str | None = None) -> Problem:

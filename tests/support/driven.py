@@ -11,7 +11,7 @@ from hydria.cli import _run
 from hydria.cli.output import Output
 from hydria.lab.backends import HttpBackend
 from hydria.lab.client import fetch
-from support.agents import AgentMachine, Trust
+from support.agents import AgentMachine, Cloud, Trust
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -26,33 +26,48 @@ def member_id(number: int) -> str:
 
 
 class Driven:
-    """Everything of it is below `directory` and ends with `stack`. `lb` is the id of the load balancer that graphs describe."""
+    """Everything of it is below `directory` and ends with `stack`. `lb` is the id of the load balancer that graphs describe.
 
-    def __init__(self, stack: ExitStack, directory: Path, trust: Trust | None = None, label: str = "amphora") -> None:
+    With `cloud`, the machine is on the segment `management` there, where the agent has `address`.
+    """
+
+    def __init__(
+        self, stack: ExitStack, directory: Path, trust: Trust | None = None, *, address: str = "127.0.0.1", cloud: Cloud | None = None
+    ) -> None:
         trust = trust or Trust()
         directory.mkdir(exist_ok=True)
-        self.amphora = stack.enter_context(AgentMachine(directory / "a", trust, "127.0.0.1", label))
+        self.address = address
+        self.amphora = stack.enter_context(AgentMachine(directory / "a", trust, address))
         self.amphora.machine.ip("link set lo up")
+        if cloud is not None:
+            cloud.join("management", self.amphora.machine, "mgmt0", f"{address}/24")
         self.amphora.configure()
         self.amphora.start()
         self.ca, self.certificate = directory / "server_ca.pem", directory / "client.pem"
         self.ca.write_bytes(trust.agents.certificate_pem)
         self.certificate.write_bytes(trust.controller().bundle_pem)
-        self.client = AgentClient("127.0.0.1", amphora_id=self.amphora.id, ca=self.ca, certificate=self.certificate)
+        self.client = AgentClient(address, amphora_id=self.amphora.id, ca=self.ca, certificate=self.certificate)
         with self.amphora.traffic.entered():
             self.members = [stack.enter_context(HttpBackend(name)) for name in ("m0", "m1", "m2")]
         self.directory = directory
         self.lb = str(uuid.uuid4())
 
-    def graph(self, *weights: int, port: int = PORT, **listener: Any) -> bytes:
+    def graph(self, *weights: int, port: int = PORT, vip: str = VIP, **listener: Any) -> bytes:
         """As many members as weights."""
         members = [
             {"id": member_id(n), "name": f"m{n}", "address": member.address, "protocol_port": member.port, "weight": weight}
             for n, (member, weight) in enumerate(zip(self.members, weights, strict=False))
         ]
-        pool = {"name": "pool", "protocol": "HTTP", "lb_algorithm": "SOURCE_IP", "members": members}
-        web = {"id": member_id(100), "name": "web", "protocol": "HTTP", "protocol_port": port, "default_pool": pool, **listener}
-        return json.dumps({"loadbalancer": {"id": self.lb, "name": "lb", "vip_address": VIP, "listeners": [web]}}).encode()
+        pool = {"name": "pool", "protocol": listener.get("protocol", "HTTP"), "lb_algorithm": "SOURCE_IP", "members": members}
+        web = {
+            "id": member_id(100),
+            "name": "web",
+            "protocol": "HTTP",
+            "protocol_port": port,
+            "connection_limit": 100,
+            "default_pool": pool,
+        }
+        return json.dumps({"loadbalancer": {"id": self.lb, "name": "lb", "vip_address": vip, "listeners": [web | listener]}}).encode()
 
     def file(self, *weights: int, **listener: Any) -> str:
         """The same in a file."""
@@ -73,7 +88,7 @@ class Driven:
     @property
     def options(self) -> list[str]:
         """By which the command reaches the agent, from its own machine."""
-        return ["--agent", "127.0.0.1", "--amphora", self.amphora.id, "--ca", str(self.ca), "--cert", str(self.certificate)]
+        return ["--agent", self.address, "--amphora", self.amphora.id, "--ca", str(self.ca), "--cert", str(self.certificate)]
 
     def hydria(self, *arguments: str) -> int:
         """The command, on the agent's own machine."""

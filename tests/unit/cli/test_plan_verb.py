@@ -11,6 +11,7 @@ import pytest
 from hydria.cli import _run
 from hydria.cli.output import Output
 from hydria.cli.sampling import drawn, listed
+from hydria.lab.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,9 @@ class Told:
         self.code = code
         self.out = out
         self.err = " ".join(err.split())
-        self.lines = [line.strip() for line in out.splitlines()]
+        lines = [line.strip() for line in out.splitlines()]
+        clients = lines.index("clients:") if "clients:" in lines else -1
+        self.change, self.lines = lines[: max(clients, 0)], lines[clients + 1 :]
 
 
 @pytest.fixture
@@ -90,6 +93,73 @@ def test_a_program_is_told_the_same(plan: Callable[..., Told]) -> None:
     assert case["least_share"] == pytest.approx(0.25)
     assert case["balance_before"] == pytest.approx(max(before for before, _ in loads.values()) / 5000)
     assert (answer["old"]["problems"], answer["new"]["problems"]) == ([], [])
+
+
+def test_a_person_is_told_what_changes_and_how(plan: Callable[..., Told]) -> None:
+    new = graph("m1", "m2", "m5", session_persistence={"type": "HTTP_COOKIE"})
+    new["listeners"][0]["connection_limit"] = 100
+    new["pools"][0]["members"][1]["weight"] = 7
+    told = plan(new=new)
+    assert told.change[:10] == [
+        "changes: 1 to add, 3 to change, 2 to remove",
+        "~ listener web  HTTP :80",
+        "connection_limit: -1 → 100",
+        "~ pool app  HTTP SOURCE_IP",
+        'session_persistence: - → {"type": "HTTP_COOKIE"}',
+        "~ member m2  192.0.2.2:80",
+        "weight: 1 → 7",
+        "+ member m5  192.0.2.5:80",
+        "- member m3  192.0.2.3:80",
+        "- member m4  192.0.2.4:80",
+    ]
+    assert told.change[10] == "way: a reload: a new worker takes over, the old one goes when its connections have ended"
+    assert all(line.startswith("because: backend ") for line in told.change[11:])
+
+
+def test_a_member_alone_needs_no_reload(plan: Callable[..., Told]) -> None:
+    told = plan()
+    assert told.change[:4] == [
+        "changes: 1 to remove",
+        "pool app",
+        "- member m3  192.0.2.3:80",
+        "way: commands to the running HAProxy, without a reload",
+    ]
+    assert any(line.startswith("command: del server ") for line in told.change)
+    assert plan(new=OLD).change == ["changes: none", "way: nothing: what runs is what is wanted"]
+    answer = json.loads(plan("--json").out)
+    assert (answer["way"], answer["reasons"], answer["changes"][0]["action"]) == ("runtime", [], "remove")
+    assert answer["changes"][0]["object"]["name"] == "m3"
+    assert answer["commands"][-1].startswith("del server ")
+
+
+def test_an_upgrade_is_a_restart(plan: Callable[..., Told]) -> None:
+    told = plan("--old-target", "haproxy=2.8.5", "--target", "haproxy=3.0.11")
+    assert told.change[-2:] == ["way: a restart: connections are ended", "because: haproxy: process: 2.8.5 becomes 3.0.11"]
+
+
+def test_the_way_may_depend_on_secrets(plan: Callable[..., Told], tmp_path: Path) -> None:
+    new = graph("m1")
+    new["listeners"][0] |= {"protocol": "TERMINATED_HTTPS", "default_tls_container_ref": "web"}
+    told = plan(new=new)
+    assert (told.code, told.change[-1]) == (0, "way: cannot be told without the secrets: --secrets DIR")
+    assert json.loads(plan("--json", new=new).out)["way"] is None
+    certificate = Authority("test").server("web.example")
+    (tmp_path / "web.pem").write_bytes(certificate.bundle_pem)
+    told = plan("--secrets", str(tmp_path), new=new)
+    assert "way: a reload: a new worker takes over, the old one goes when its connections have ended" in told.change
+
+
+def test_of_very_many_changes_some_are_shown(plan: Callable[..., Told]) -> None:
+    many = graph(*(f"m{number}" for number in range(1, 31)))
+    short, long = plan("--sample", "1000", new=many), plan("--sample", "1000", "--all", new=many)
+    assert "and 6 more (--all shows them)" in short.change
+    assert sum(line.startswith("+ member") for line in long.change) == 26
+
+
+def test_no_control_character_comes_through(plan: Callable[..., Told]) -> None:
+    told = plan(new=graph("m1", description="\x1b[31mred"))
+    assert "\x1b" not in told.out
+    assert "description: " in "".join(told.change)
 
 
 def test_an_upgrade_is_planned_with_two_targets(plan: Callable[..., Told]) -> None:
@@ -171,6 +241,8 @@ def test_warnings_do_not_stop_a_plan(plan: Callable[..., Told]) -> None:
         (["--chart", "{folder}"], "is not a regular file"),
         (["--old-target", "haproxy=2.0"], "2.6 is the oldest supported"),
         (["--target", "haproxy=x"], "a version such as"),
+        (["--agent", "192.0.2.1"], "--agent goes with NEW alone"),
+        (["{good}"], "3 graphs given"),
     ],
 )
 def test_wrong_use_says_what_would_be_right(plan: Callable[..., Told], tmp_path: Path, options: list[str], words: str) -> None:
@@ -182,6 +254,20 @@ def test_wrong_use_says_what_would_be_right(plan: Callable[..., Told], tmp_path:
     told = plan(*(option.format(**places) for option in options))
     assert (told.code, told.out) == (2, "")
     assert words in told.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "one graph given; OLD and NEW are needed, or NEW and --agent"),
+        (["--fresh"], "--fresh is for OLD and NEW"),
+        (["--agent", "192.0.2.1"], "--agent needs --amphora, --ca and --cert"),
+    ],
+)
+def test_one_graph_is_for_agents(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str) -> None:
+    (tmp_path / "new.json").write_text(json.dumps({"loadbalancer": NEW}))
+    assert _run(["plan", str(tmp_path / "new.json"), *options], Output()) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
 
 
 def test_one_graph_may_come_from_standard_input_not_both(capsys: pytest.CaptureFixture[str]) -> None:
