@@ -58,12 +58,12 @@ def try_(output: Output, *, source: inputs.Source, agents: Agents, within: float
         return forecasts.refused(output, source, inputs.placed(source, error.problems))
     except pushing.NotPushedError as failure:
         return pushing.failed(output, want, failure)
-    code = pushing.told(output, want, done)
     on_trial = [one for one in done if one.outcome.trial is not None]
     if unbound := [one for one in done if one.outcome.trial is None and one.outcome.generation != one.before]:
         pushing.take_back(output, unbound)
         output.failure("no-trial", f"{title(unbound[0].client)} is of a version that cannot take a change back by itself")
         return SYSTEM
+    code = pushing.told(output, want, done)
     if not on_trial:
         output.note("this serves already, so there is nothing to try")
         return code
