@@ -19,7 +19,7 @@ help: ## what can be made
 demo: .venv/.runtime ## compile an example, run it with real traffic and judge every answer
 	@$(BIN)/python -m hydria.lab.demo
 
-test test-slow: DEBIAN += wrk systemd dhcpcd-base dnsmasq-base
+test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base
 test: .venv/.development .venv/octavia/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow'
 

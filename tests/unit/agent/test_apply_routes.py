@@ -42,7 +42,7 @@ def test_a_write_hands_over_its_condition_and_answers_with_the_etag(client: Flas
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"2-x"')
     assert answer.json is not None
     assert answer.json["way"] == "runtime"
-    assert fake.graphs.calls == [("put", LB, b"x", '"1-x"')]
+    assert fake.graphs.calls == [("put", LB, b"x", '"1-x"', None)]
 
 
 @pytest.mark.parametrize(
