@@ -40,7 +40,7 @@ def octavia(controller: Controller, directory: Path) -> Octavia:
     """It knows of an amphora whose files are below `directory`, so that certificates are found where they are uploaded."""
     controller.octavia.configure(haproxy_amphora={"base_path": str(directory / "base"), "base_cert_dir": str(directory / "certs")})
     check_script = directory / "base" / "vrrp" / "check_script.sh"
-    check_script.parent.mkdir(parents=True)
+    check_script.parent.mkdir(parents=True, exist_ok=True)
     check_script.write_text("#!/bin/sh\n")
     check_script.chmod(0o755)
     return controller.octavia
