@@ -26,6 +26,10 @@ class OldWorker(NamedTuple):
     connections: int
 
 
+#: Seconds that an old worker may take until it hears that it is to stop.
+_LAST_CONNECTIONS = 2.0
+
+
 class RunningHaproxy:
     """`pid` gives the master's process id, None when it does not run. `worker` is a stats socket, at any level."""
 
@@ -101,6 +105,14 @@ class RunningHaproxy:
             raise DeadlineExceeded(f"no new worker of HAProxy serves {timeout:g} s after the reload; it said:\n{self._words.since(since)}")
         if state.failed > 0:
             raise RejectedByHaproxy("HAProxy did not take the new configuration; the old one serves on", self._words.since(since))
+        # Both have the listening sockets. Until the old one has heard that it is to stop, it takes new connections too.
+        wait_until(lambda: not any(map(self._takes_connections, before.workers)), _LAST_CONNECTIONS, self._clock)
+
+    def _takes_connections(self, worker: int) -> bool:
+        try:
+            return stats.info(self._master.ask_bytes(f"@!{worker} show info")).texts.get("Stopping") == "0"
+        except (SocketFault, ValueError):
+            return False  # it has ended
 
     def _answers(self, state: Processes | None) -> bool:
         """Whether it is the current worker that answers on the stats socket."""

@@ -168,7 +168,7 @@ def test_a_reload_serves_what_was_uploaded_and_no_sooner(serving: Programs) -> N
     assert serving.haproxies.config(LB) == second
     assert answer(serving) == "first"
     assert serving.haproxies.reload(LB) == f"haproxy for {LB} reloaded"
-    assert answer(serving) == "second"
+    assert {answer(serving) for _ in range(50)} == {"second"}
     assert (pid(serving), worker(serving) != old) == (master, True)
     assert serving.paths.haproxy_cfg(LB).read_bytes() == second
     # Without anything new it reloads as well: certificates may have changed.
