@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -236,7 +237,9 @@ def test_a_process_that_has_its_number_is_not_taken_for_it(agent: Agent) -> None
     # What somebody else's process would look like: same number, another start; and a record of another uptime.
     record = agent.run / "sleeper.pid"
     boot, stat = record.read_text().split(" ", 1)
-    with subprocess.Popen(["sleep", "1000"]) as other:
+    time.sleep(0.05)  # the kernel tells starts in hundredths of a second
+    with subprocess.Popen(["sleep", "1000"]) as other, ExitStack() as stack:
+        stack.callback(other.kill)
         mine = identify(other.pid)
         assert mine is not None
         record.write_text(f"{boot} {stat.replace(str(pid), str(other.pid))}")
@@ -248,7 +251,6 @@ def test_a_process_that_has_its_number_is_not_taken_for_it(agent: Agent) -> None
         agent.services.restore()
         agent.services.stop("sleeper")
         assert running(other.pid)
-        other.kill()
 
 
 def test_one_whose_stop_was_interrupted_goes_when_the_agent_starts(agent: Agent) -> None:
