@@ -226,4 +226,6 @@ def _operation(name: str, operation: Operation, known: dict[Any, Any]) -> dict[s
 
 
 def _refusal(status: int, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase, "content": {"application/json": {"schema": schema}}}
+    # RFC 9110 15.5.21; Python before 3.13 has the older name.
+    phrase = "Unprocessable Content" if status == HTTPStatus(422) else HTTPStatus(status).phrase
+    return {"description": phrase, "content": {"application/json": {"schema": schema}}}

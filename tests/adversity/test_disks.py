@@ -55,7 +55,7 @@ def full(machine: Attacked) -> Iterator[None]:
 @contextmanager
 def read_only(machine: Attacked, place: Path) -> Iterator[None]:
     """The agent, wherever it sees `place`, cannot write there until the block ends."""
-    enter = ["nsenter", "--mount", f"--target={machine.agent_pid()}", "--"]
+    enter = ["nsenter", "--mount", "--root", f"--target={machine.agent_pid()}", "--"]
     subprocess.run([*enter, "mount", "--bind", "-o", "ro", place, place], check=True)
     try:
         yield
