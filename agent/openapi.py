@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -190,7 +191,17 @@ def document(contract: str = API_VERSION) -> dict[str, Any]:
 
 def text(contract: str = API_VERSION) -> str:
     """The document as a file."""
-    return msgspec.json.format(msgspec.json.encode(document(contract)), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(_cleaned(document(contract))), indent=2).decode() + "\n"
+
+
+def _cleaned(part: Any) -> Any:
+    """The same with descriptions as they are meant: docstrings come with their indentation before Python 3.13."""
+    if isinstance(part, dict):
+        return {
+            name: inspect.cleandoc(value) if name == "description" and isinstance(value, str) else _cleaned(value)
+            for name, value in part.items()
+        }
+    return [_cleaned(each) for each in part] if isinstance(part, list) else part
 
 
 def is_contract(rule: routing.Rule, contract: str = API_VERSION) -> bool:
