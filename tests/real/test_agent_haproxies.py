@@ -366,28 +366,25 @@ def test_old_workers_are_limited(programs: Programs) -> None:
 def test_one_that_does_not_survive_a_reload_comes_back(serving: Programs, fine: bool) -> None:
     """With the new configuration where that can serve, else with the one that did."""
     master = pid(serving)
-    undecided = serving.haproxies.generations(LB).undecided
 
-    def kill() -> None:
-        eventually(undecided, "the reload")
-        os.kill(master, signal.SIGKILL)
+    def kill(_lb: str, word: str) -> None:
+        if word == "load":
+            os.kill(master, signal.SIGKILL)
 
+    serving.steps.append(kill)
     with serving.namespace.entered():
         taken = socket.create_server(("127.0.0.1", 8081))
-    killer = threading.Thread(target=kill)
     with taken:
         serving.haproxies.upload(AMPHORA, LB, configuration(serving, "second", 8080 if fine else 8081))
-        killer.start()
         if fine:
             serving.haproxies.reload(LB)
         else:
             with pytest.raises(RejectedByHaproxy, match="Address already in use"):
                 serving.haproxies.reload(LB)
-    killer.join()
     assert pid(serving) != master
     assert answer(serving) == ("second" if fine else "first")
     assert serving.haproxies.status(LB) == "ACTIVE"
-    assert not undecided()
+    assert not serving.haproxies.generations(LB).undecided()
 
 
 def test_members_are_pinged(programs: Programs) -> None:

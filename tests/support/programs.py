@@ -22,7 +22,7 @@ from support.namespaces import Namespace
 from support.polling import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Where the test runs from; its console scripts are there.
 AMPHORA = "2c1b3f36-5b0e-4d6c-9c0a-6a0c1b9d2f11"
@@ -38,7 +38,9 @@ class Programs:
         self.services = SupervisedServices(paths.programs_run, paths.programs_state)
         self.scripts = CheckScripts(paths, self.services)
         keepalived = Keepalived.find()
-        self.haproxies = Haproxies(paths, self.services, haproxy, self.scripts, namespace=namespace.name)
+        #: Called with a load balancer and a word after each step of a change.
+        self.steps: list[Callable[[str, str], None]] = []
+        self.haproxies = Haproxies(paths, self.services, haproxy, self.scripts, namespace=namespace.name, step=self._step)
         self.vrrp = Vrrp(paths, self.services, keepalived, self.scripts, namespace=namespace.name)
         self.lvs = Lvs(paths, self.services, keepalived, self.scripts, namespace=namespace.name)
         self.certificates = Certificates(paths, self.haproxies.locks)
@@ -47,6 +49,10 @@ class Programs:
         """The agent goes, as it does when it is killed, and another one comes."""
         self.services.close()
         return Programs(self.paths, self.namespace, self.haproxy)
+
+    def _step(self, lb: str, word: str) -> None:
+        for told in self.steps:
+            told(lb, word)
 
     def restore(self) -> list[str]:
         """As the agent does when it starts."""
