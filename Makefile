@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests wait for timers, sockets and other programs more than they compute.
+JOBS ?= $(shell expr $$(nproc) + 1)
 EXTENSIONS := $(wildcard fastpath/*.pyx)
 DEBIAN := python3-venv haproxy keepalived nftables iproute2 openssl curl $(if $(EXTENSIONS),gcc libc6-dev python3-dev)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -21,7 +23,7 @@ demo: .venv/.runtime ## compile an example, run it with real traffic and judge e
 
 test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base
 test: .venv/.development .venv/octavia/.made ## all tests but those that take minutes each
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -m 'not slow' --numprocesses $(JOBS) --dist worksteal
 
 test-slow: DEBIAN += user-mode-linux ipvsadm iptables
 test-slow: .venv/.development .venv/octavia/.made ## the tests that take minutes

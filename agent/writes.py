@@ -55,13 +55,13 @@ class Writes:
         with self._guard:
             alike = [one for one in self._waiting[lb] if not one.conditional and one.outcome is None and one.error is None]
         last = write if write.conditional or not alike else alike[-1]
-        if last is not write:
-            _try(last)
-            if last.error is None and last.outcome is not None:
-                for one in alike[:-1]:
-                    one.outcome = msgspec.structs.replace(last.outcome, covered=True)
-                return
-        _try(write)
+        _try(last)
+        if last.outcome is not None and not write.conditional:
+            # Also where it has got the lock before them: what came first must not be done after it.
+            for one in alike[:-1]:
+                one.outcome = msgspec.structs.replace(last.outcome, covered=True)
+        elif last is not write:
+            _try(write)
 
 
 def _try(write: Write) -> None:

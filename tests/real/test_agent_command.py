@@ -32,7 +32,7 @@ class Operator:
         self.directory = directory
         self.namespace = f"hydria-{os.getpid()}-command"
         self.files = Certified(directory)
-        self.held = HeldPort(("127.0.0.1", "::1"))
+        self.held = HeldPort(("::",))
         self.port = self.held.port
         self.configure()
 

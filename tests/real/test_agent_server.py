@@ -40,7 +40,7 @@ class Running:
         self.directory = directory
         self.files = Certified(directory, **settings)
         self.controller = self.files.clients.client("controller")
-        self._held = HeldPort(("127.0.0.1", "::1"))
+        self._held = HeldPort(("::",))
         self.port = self._held.port
         self.log = directory / "log"
         with self.log.open("wb") as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -118,6 +119,15 @@ def test_of_several_writes_that_wait_the_last_is_done() -> None:
         2: (3, True),
         3: (3, False),
     }
+
+
+def test_the_last_covers_those_before_it_when_it_is_let_in_first() -> None:
+    writes = Writes(Locks())
+    first, last = (Write(partial(outcome, number), conditional=False) for number in (1, 2))
+    writes._waiting[LB] = [first]
+    assert writes.do(LB, last) == outcome(2)
+    assert first.outcome is not None
+    assert (first.outcome.generation, first.outcome.covered) == (2, True)
 
 
 def test_a_write_with_a_condition_is_done_by_itself() -> None:
