@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import compiling, footprint, hashing, heartbeats, metrics, stats
+from benchmarks import changing, compiling, footprint, hashing, heartbeats, metrics, stats
 
 BENCHMARKS = {
+    "changing": changing.run,
     "compiling": compiling.run,
     "footprint": footprint.run,
     "hashing": hashing.run,
