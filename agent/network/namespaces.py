@@ -7,6 +7,7 @@ moves the calling thread alone; nothing is forked, which a process with threads 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _NAMED = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
+#: ioctl_ns(2): of which kind a namespace is, as clone(2) has it; ENOTTY where a file is none.
+_KIND = 0xB703
 #: netdevice(7): ioctls, the flag of an interface that is up, and the request, a name and its flags in 40 bytes.
 _GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914
 _UP = 0x1
@@ -65,12 +68,16 @@ def _enter(namespace: BinaryIO, name: str) -> None:
 
 
 def exists(name: str) -> bool:
-    """Whether there is a namespace of this name."""
+    """Whether there is a namespace of this name, and not just a file. Raises SystemFault where that cannot be seen."""
     try:
-        with entered(name):
-            return True
-    except (NotFoundError, SystemFault):
+        with opened(name) as there:
+            return fcntl.ioctl(there, _KIND) == _CLONE_NEWNET
+    except NotFoundError:
         return False
+    except OSError as error:
+        if error.errno == errno.ENOTTY:
+            return False
+        raise SystemFault(f"the network namespace {name} cannot be looked at: {error.strerror}") from error
 
 
 def create(name: str, runner: Runner) -> None:
