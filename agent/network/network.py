@@ -226,11 +226,17 @@ class Network:
         return self._settle(kernel, interface)
 
     def _name(self, kernel: Kernel, plan: NetworkPlug) -> str:
-        """What an interface that is to come in will be called: as before, where it was here before."""
-        taken = {link.name for link in kernel.links()}
+        """What an interface that is to come in will be called: as before, where it was here before.
+
+        One that has a file and is absent just now, because it is slow to appear or comes back after a repair, does not lose its name to
+        another one; only what is to be the VIP's takes the name that goes with that.
+        """
+        present = {link.name for link in kernel.links()}
         known = self._files.name_of(plan.mac_address)
         wanted = [*([known] if known else []), *([VIP_INTERFACE] if plan.vip else [])]
-        return next(name for name in itertools.chain(wanted, map("eth{}".format, itertools.count(2))) if name not in taken)
+        reserved = set(self._files.names())
+        fresh = (name for name in map("eth{}".format, itertools.count(2)) if name not in reserved)
+        return next(name for name in itertools.chain(wanted, fresh) if name not in present)
 
     def _update(self, kernel: Kernel, link: Link, plan: NetworkPlug, active_standby: bool) -> list[str]:
         known = link.name in self._files.names()

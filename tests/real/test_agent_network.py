@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ from agent.network.words import Mac
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 BACKENDS = "10.0.2.0/24"
 
@@ -234,8 +234,9 @@ class TestPluggingNetworks:
         machine.inside.ip(f"link set eth3 netns {machine.root.name} name ens9")
         machine.inside.ip("link del eth2")
         assert machine.plug_network(MACS[3], fixed("10.0.3.5", "10.0.3.0/24")) == "Plugged on interface eth3"
-        assert machine.plug_network(MACS[4], fixed("10.0.4.5", "10.0.4.0/24")) == "Plugged on interface eth2"
-        assert [(status.name, status.mac) for status in machine.network.status()] == [("eth2", MACS[4]), ("eth3", MACS[3])]
+        assert machine.plug_network(MACS[4], fixed("10.0.4.5", "10.0.4.0/24")) == "Plugged on interface eth4"
+        told = {status.name: (status.mac, bool(status.problem)) for status in machine.network.status()}
+        assert told == {"eth2": (MACS[2], True), "eth3": (MACS[3], False), "eth4": (MACS[4], False)}
 
     def test_from_many_threads_at_once(self, machine: Machine) -> None:
         macs = MACS[2:8]
@@ -335,3 +336,15 @@ def test_what_is_left_of_a_namespace_that_was_never_finished(machine: Machine) -
 def test_hardware_that_nobody_has() -> None:
     with pytest.raises(ValueError, match="hardware address"):
         Mac.parse("ff:ff:ff:ff:ff:ff")
+
+
+def test_a_namespace_that_cannot_be_looked_at_is_not_taken_for_absent(machine: Machine) -> None:
+    place = Path("/run/netns", machine.inside.name)
+    place.symlink_to(place.name)  # to itself
+    try:
+        for look in (machine.network.status, machine.network.counters, machine.network.prepare):
+            with pytest.raises(SystemFault, match=f"the network namespace {machine.inside.name} cannot be opened: "):
+                look()
+        assert place.is_symlink()
+    finally:
+        place.unlink(missing_ok=True)

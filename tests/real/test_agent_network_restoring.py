@@ -91,6 +91,20 @@ class TestRestoring:
         assert machine.placed("eth1") == set()
         assert machine.placed("eth2") == {"10.0.2.5/24"}
 
+    def test_one_that_is_absent_keeps_its_name_for_when_it_comes_back(self, machine: Machine) -> None:
+        plugged(machine)
+        before = shown(machine)
+        machine.reboot("eth2")
+        with pytest.raises(SystemFault, match=MACS[2]):
+            machine.restore()
+        machine.cable(MACS[4])
+        assert machine.plug_network(MACS[4], fixed("10.0.4.5", "10.0.4.0/24")) == "Plugged on interface eth4"
+        machine.cable(MACS[2])
+        machine.restore()
+        after = shown(machine)
+        assert after["interfaces"] == before["interfaces"]
+        assert before["routes"] <= after["routes"]
+
     def test_what_was_taken_away_comes_back(self, machine: Machine) -> None:
         plugged(machine)
         before = shown(machine)
