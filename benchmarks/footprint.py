@@ -23,8 +23,8 @@ ROUNDS = 9
 AGENTS = {"hydria": "Hydria's agent", "octavia": "Octavia's agent"}
 
 #: A machine as far as an agent can see: its own processes and network, nothing in /run, /var/lib and /var/log.
-_NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
-_MACHINE = """\
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--")
+MACHINE = """\
 for place in /run /var/lib /var/log; do mount -t tmpfs none $place; done
 mkdir -p /run/netns /run/rsyslog/octavia /var/lib/octavia/certs
 ip link set lo up
@@ -61,7 +61,7 @@ def installed(directory: Path) -> Path:
 
 def _measured(agent: str, command: Path) -> dict[str, Any]:
     inside = [sys.executable, "-m", "benchmarks.agent_inside", agent, str(command)]
-    done = subprocess.run([*_NAMESPACES, "sh", "-ec", _MACHINE, "sh", *inside], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([*NAMESPACES, "sh", "-ec", MACHINE, "sh", *inside], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, Any] = json.loads(done.stdout)
     return measured
 
