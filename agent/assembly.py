@@ -143,7 +143,8 @@ class Assembly:
         """
         for problem in _tried(self.network.prepare):
             _log.error("the network is not as it should be", problem=problem)
-        self._services.restore()
+        for problem in self._services.restore():
+            _log.error("not all programs are as they should be", problem=problem)
         self._haproxies.followers.append(self._metrics.follow)
         self._health.start()
         self._graphs.watch_trials()

@@ -71,8 +71,11 @@ class Services(Protocol):
     def words(self, name: str, since: str = "", /) -> str:
         """The last that it said after `since`."""
 
-    def restore(self) -> None:
-        """Has all run that should, and nothing else of ours: after a reboot, and whenever the agent starts."""
+    def restore(self) -> list[str]:
+        """Has all run that should, and nothing else of ours: after a reboot, and whenever the agent starts.
+
+        What nobody knows any more how to run is told, in words, and left alone.
+        """
 
 
 class ProgramWords:

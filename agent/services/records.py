@@ -11,15 +11,19 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from agent.errors import SystemFault
+from agent.clock import Clock, SystemClock, wait_until
+from agent.errors import DeadlineExceeded, SystemFault
 from agent.processes import ENVIRONMENT
 
 if TYPE_CHECKING:
     from agent.services.programs import Program
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+#: Seconds for a process that has been started to write its record, which takes it moments: more, when it has been stopped or cannot be run.
+_WRITING = 5.0
 
 # `read` is the shell's own, so /proc/self is the process that becomes the program. `$0` is the wanted number of files; where that is not
 # allowed, all that is.
@@ -101,8 +105,11 @@ class Child:
         return self.code is not None
 
 
-def launch(program: Program, record: Path, log: Path) -> Child:
-    """Starts a program that outlives us, in a session of its own, and has it write `record`. Raises SystemFault, OSError."""
+def launch(program: Program, record: Path, log: Path, clock: Clock | None = None) -> Child:
+    """Starts a program that outlives us, in a session of its own, and has it write `record`. Raises SystemFault, OSError.
+
+    DeadlineExceeded, with nothing started, while a process that was started before has not come to write it.
+    """
     command = ["ip", "netns", "exec", program.namespace, *program.arguments] if program.namespace else program.arguments
     made = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     with (
@@ -110,7 +117,7 @@ def launch(program: Program, record: Path, log: Path) -> Child:
         # What a program says of its configuration is as secret as that.
         os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | made, 0o600), "ab") as output,
     ):
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file, fcntl.LOCK_EX, record, clock)
         file.truncate(0)
         # Nothing of ours runs between fork and exec. Most files of ours are closed by exec; gunicorn's sockets would not be.
         files: list[tuple[int, ...]] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inherited()]
@@ -131,17 +138,34 @@ def launch(program: Program, record: Path, log: Path) -> Child:
             raise SystemFault(f"{program.name} cannot be started: {error.strerror}") from error
 
 
-def recorded(record: Path) -> Identity | None:
-    """The process that wrote `record`, running or not; None where there is none of this uptime."""
+def recorded(record: Path, clock: Clock | None = None) -> Identity | None:
+    """The process that wrote `record`, running or not; None where there is none of this uptime.
+
+    Raises DeadlineExceeded where one has been started and does not come to write it.
+    """
     try:
         with record.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+            _lock(file, fcntl.LOCK_SH, record, clock)
             boot, _, stat = file.read().decode(errors="replace").partition(" ")
     except FileNotFoundError:
         return None
     if boot != _BOOT_ID.read_text(encoding="ascii").strip() or not stat.endswith("\n"):
         return None
     return Identity(int(stat.split(" ", 1)[0]), _read_stat(stat).started)
+
+
+def _lock(file: BinaryIO, kind: int, record: Path, clock: Clock | None) -> None:
+    def locked() -> bool:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    if not wait_until(locked, _WRITING, clock or SystemClock()):
+        raise DeadlineExceeded(
+            f"{record} is not written by the process that was started for it, and still locked by that after {_WRITING:g} s"
+        )
 
 
 def _inherited() -> list[int]:

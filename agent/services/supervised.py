@@ -2,6 +2,9 @@
 
 What should run is a file for each program in `state`. It is written before the program is started and removed before it is stopped for
 good, so whoever reads it after a crash knows what to do. What runs is told by the records in `run` (see `agent.services.records`).
+
+A file that has been damaged still says that its program should run, and not how: what runs of it runs on, and the next that says how, by
+starting it, writes the file anew. Until then `restore` tells of it each time.
 """
 
 from __future__ import annotations
@@ -66,7 +69,8 @@ class SupervisedServices:
         self._closed = threading.Event()
         self._watch: threading.Thread | None = None
         self._make_directories()
-        self._kept = {program.name: _Kept(program, recorded(self._record(program.name))) for program in self._wanted()}
+        self._damaged: dict[str, str] = {}
+        self._kept = {program.name: _Kept(program, self._taken_over(program.name)) for program in self._wanted()}
 
     def start(self, program: Program, /) -> None:
         """See `Services.start`. One that runs in another way than it shall now is stopped before."""
@@ -89,7 +93,8 @@ class SupervisedServices:
         """See `Services.pid`."""
         with self._lock:
             kept = self._kept.get(name)
-        return kept.identity.pid if kept and kept.identity and kept.identity.alive() else None
+            identity = kept.identity if kept else self._taken_over(name) if name in self._damaged else None
+        return identity.pid if identity and identity.alive() else None
 
     def restarts(self, name: str, /) -> int:
         """See `Services.restarts`."""
@@ -99,7 +104,7 @@ class SupervisedServices:
     def programs(self) -> tuple[str, ...]:
         """See `Services.programs`."""
         with self._lock:
-            return tuple(sorted(self._kept))
+            return tuple(sorted({*self._kept, *self._damaged}))
 
     def position(self, name: str, /) -> str:
         """See `Services.position`."""
@@ -109,7 +114,7 @@ class SupervisedServices:
         """See `Services.words`."""
         return self._log(name).since(since)
 
-    def restore(self) -> None:
+    def restore(self) -> list[str]:
         """See `Services.restore`."""
         wanted = self.programs()
         for record in self._run.glob("*.pid"):
@@ -126,6 +131,7 @@ class SupervisedServices:
                 if not _runs(kept):
                     with _told(kept.program.name):
                         self._launch(kept)
+            return list(self._damaged.values())
 
     def close(self) -> None:
         """Watches no more."""
@@ -140,7 +146,9 @@ class SupervisedServices:
             if kept is None:
                 self._make_directories()
                 replace_file(self._wish(program.name), msgspec.json.format(msgspec.json.encode(program)) + b"\n")
-                kept = self._kept[program.name] = _Kept(program, recorded(self._record(program.name)))
+                kept = self._kept[program.name] = _Kept(program, recorded(self._record(program.name), self._clock))
+                if self._damaged.pop(program.name, None):
+                    _LOG.warning("what was damaged is whole again", program=program.name)
             if not _runs(kept):
                 kept.restarts, kept.pause = 0, _FIRST_PAUSE
                 self._launch(kept)
@@ -151,7 +159,8 @@ class SupervisedServices:
             kept = self._kept.pop(name, None)
             if not wanted:
                 remove_file(self._wish(name))
-            identity = kept.identity if kept else recorded(self._record(name))
+                self._damaged.pop(name, None)
+            identity = kept.identity if kept else recorded(self._record(name), self._clock)
         if identity is not None:
             self._end(name, identity, kept.program.patience if kept else PATIENCE)
         if kept is not None and kept.child is not None:
@@ -164,23 +173,38 @@ class SupervisedServices:
             directory.mkdir(parents=True, exist_ok=True)
 
     def _wanted(self) -> list[Program]:
+        """Those whose files can be used; `_damaged` gets the others. One is no reason to leave the others alone."""
         found = []
         for wish in sorted(self._state.glob("*.json")):
             try:
-                found.append(msgspec.json.decode(wish.read_bytes(), type=Program))
-            except msgspec.DecodeError as error:
-                raise SystemFault(f"{wish} does not tell of a program ({error}); remove it") from error
+                found.append(_read(wish))
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, SystemFault) as error:
+                told = f"{wish} does not tell of a program ({error}); start {wish.stem} again, or stop it"
+                _LOG.error("program is not known any more", program=wish.stem, error=told)
+                self._damaged[wish.stem] = told
         return found
+
+    def _taken_over(self, name: str) -> Identity | None:
+        """Who runs of it, as far as this can be seen now; before another one is started, it is seen to once more."""
+        try:
+            return recorded(self._record(name), self._clock)
+        except (OSError, SystemFault) as error:
+            _LOG.error("it cannot be seen whether a program runs", program=name, error=str(error))
+            return None
 
     def _launch(self, kept: _Kept) -> None:
         name = kept.program.name
         self._make_directories()
+        if kept.identity is None:
+            kept.identity, kept.due = recorded(self._record(name), self._clock), None
+            if _runs(kept):
+                return
         if kept.identity is not None:
             self._end(name, kept.identity, patience=0)
         if kept.child is not None:
             kept.child.ended(wait=True)
-        kept.child = launch(kept.program, self._record(name), self._log(name).path)
-        kept.identity = recorded(self._record(name))
+        kept.child = launch(kept.program, self._record(name), self._log(name).path, self._clock)
+        kept.identity = recorded(self._record(name), self._clock)
         kept.since = self._clock.monotonic()
         kept.due = None
 
@@ -237,6 +261,13 @@ class SupervisedServices:
 
     def _log(self, name: str) -> LogFile:
         return LogFile(self._run / f"{name}.log")
+
+
+def _read(wish: Path) -> Program:
+    program = msgspec.json.decode(wish.read_bytes(), type=Program)
+    if program.name != wish.stem:
+        raise SystemFault(f"it is about {program.name}")
+    return program
 
 
 def _runs(kept: _Kept) -> bool:

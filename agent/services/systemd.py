@@ -92,12 +92,13 @@ class SystemdServices:
         arguments = ["journalctl", "--quiet", "-u", f"{name}.service", "-n", str(_LINES), "-o", "cat", *after]
         return self._runner.run(arguments, timeout=_PATIENCE).output
 
-    def restore(self) -> None:
+    def restore(self) -> list[str]:
         """See `Services.restore`. What is enabled, systemd has started by itself; what a person stopped is started too."""
         self._systemctl("daemon-reload")
         for name in self.programs():
             self._systemctl("enable", "--quiet", f"{name}.service")
             self._systemctl("start", "--no-block", f"{name}.service")
+        return []
 
     def _end(self, unit: Path) -> None:
         if unit.exists():

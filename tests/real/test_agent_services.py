@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -17,9 +18,9 @@ from support.namespaces import Namespace
 from support.polling import eventually
 
 from agent.clock import SystemClock
-from agent.errors import SystemFault
+from agent.errors import DeadlineExceeded, SystemFault
 from agent.services.programs import Program
-from agent.services.records import Identity, identify, look, recorded, session_of
+from agent.services.records import Identity, identify, launch, look, recorded, session_of
 from agent.services.supervised import SupervisedServices
 
 if TYPE_CHECKING:
@@ -370,8 +371,70 @@ def test_names_that_are_none(name: str) -> None:
         shell("fine", "true", namespace=f"{name}/")
 
 
-def test_a_state_that_nobody_can_read_is_told(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "broken.json").write_text("{")
-    with pytest.raises(SystemFault, match=r"broken\.json"):
-        SupervisedServices(tmp_path / "run", tmp_path / "state")
+@pytest.mark.parametrize("text", ["", "{", '{"name": "other", "description": "", "arguments": []}', "\xff", "[" * 100_000])
+def test_one_that_is_damaged_does_not_keep_the_others_away(agent: Agent, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    agent.services.start(SLEEPER)
+    agent.services.start(shell("another", "exec sleep 1000"))
+    before = agent.pid()
+    agent.services.close()
+    kill(Identity(agent.pid("another"), 0))
+    damaged = agent.state / "sleeper.json"
+    damaged.write_text(text, "latin-1")
+    agent.restart()
+    [told] = agent.services.restore()
+    assert f"{damaged} does not tell of a program (" in told
+    assert "sleeper.json does not tell of a program (" in "".join(capsys.readouterr())
+    assert agent.pid("another")
+    assert damaged.read_text("latin-1") == text
+    assert (agent.services.pid("sleeper"), agent.services.programs()) == (before, ("another", "sleeper")), "what runs, runs on"
+    kill(Identity(before, 0))
+    os.waitpid(before, 0)
+    assert agent.services.pid("sleeper") is None
+    agent.services.start(SLEEPER)
+    assert agent.pid("sleeper") != before
+    agent.restart()
+    assert agent.services.restore() == []
+
+
+def test_one_that_is_damaged_can_be_stopped(agent: Agent) -> None:
+    agent.services.start(SLEEPER)
+    pid = agent.pid()
+    (agent.state / "sleeper.json").write_text("")
+    agent.restart()
+    agent.services.stop("sleeper")
+    assert not running(pid)
+    assert (agent.services.programs(), agent.services.restore(), list(agent.state.iterdir())) == ((), [], [])
+
+
+class Hurried(SystemClock):
+    """Five seconds pass at once."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+    def sleep(self, seconds: float, /) -> None:
+        self.ahead += 5
+        super().sleep(seconds)
+
+
+def test_nobody_waits_for_ever_for_a_record(agent: Agent) -> None:
+    agent.services.start(SLEEPER)
+    agent.services.start(shell("another", "exec sleep 1000"))
+    pid = agent.pid()
+    agent.services.close()
+    kill(Identity(agent.pid("another"), 0))
+    record = agent.run / "sleeper.pid"
+    with record.open("rb") as held:
+        # As a process that was stopped before it could write its record would.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(DeadlineExceeded, match=r"sleeper\.pid is not written"):
+            recorded(record, Hurried())
+        with pytest.raises(DeadlineExceeded, match=r"sleeper\.pid is not written"):
+            launch(SLEEPER, record, agent.run / "sleeper.log", Hurried())
+        agent.services = SupervisedServices(agent.run, agent.state, Hurried())
+        agent.services.restore()
+        assert agent.pid("another")
+    assert agent.pid() == pid, "it is taken over as soon as it can be seen, and no second one is started"
