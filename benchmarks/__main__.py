@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import changing, compiling, footprint, hashing, heartbeats, metrics, stats
+from benchmarks import changing, compiling, footprint, hashing, heartbeats, metrics, soak, stats
 
 BENCHMARKS = {
     "changing": changing.run,
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "hashing": hashing.run,
     "heartbeats": heartbeats.run,
     "metrics": metrics.run,
+    "soak": soak.run,
     "stats": stats.run,
 }
 
