@@ -102,6 +102,17 @@ def units(options: Options, directory: Path) -> None:
         replace_file(directory / name, text, 0o644)
 
 
+@command.command("first-boot")
+@click.pass_obj
+def first_boot(options: Options) -> None:
+    """Make this machine the one that the cloud's drive tells of, where it is not yet. For images, before the network is there."""
+    # None of the other verbs has to do with drives.
+    from agent.first_boot import become  # noqa: PLC0415
+
+    for line in become(options, Path(sys.argv[0]).absolute()):
+        click.echo(line)
+
+
 @command.command()
 def openapi() -> None:
     """Print the OpenAPI document of the HTTP interface."""

@@ -30,7 +30,7 @@ def test_every_route(tmp_path: Path) -> None:
 
 
 def test_every_verb_and_option() -> None:
-    assert set(re.findall(r"^# hydria-agent (\w+)", PAGE, re.MULTILINE)) == set(command.commands)
+    assert set(re.findall(r"^# hydria-agent ([\w-]+)", PAGE, re.MULTILINE)) == set(command.commands)
     options = {option for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"^\| `(--[\w-]+)`", PAGE, re.MULTILINE)) == options
 
