@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import structlog
 
 from agent.errors import InvalidRequest
 from agent.files import replace_file
+
+_LOG = structlog.get_logger("agent.settings")
 
 TlsVersion = Literal["TLSv1.2", "TLSv1.3"]
 
@@ -175,14 +178,24 @@ class LiveSettings:
         self._lock = threading.Lock()
         self.current = _parse_file(path.read_bytes())
 
-    def replace(self, content: bytes) -> Settings:
-        """Puts an uploaded file in force and in place; with nothing changed, raises InvalidRequest where it cannot be used, or OSError."""
+    def replace(self, content: bytes) -> list[str]:
+        """Puts an uploaded file in force and in place; with nothing changed, raises InvalidRequest where it cannot be used, or OSError.
+
+        Returns what followers could not make of it, in words: the file is in force all the same, for all others and at the next start.
+        """
         settings = _parse_file(content)
         with self._lock:
             for guard in self.guards:
                 guard(settings)
             replace_file(self.path, content, 0o600)
             self.current = settings
-            for follower in self.followers:
-                follower(settings)
-        return settings
+            return [problem for follower in list(self.followers) for problem in _followed(follower, settings)]
+
+
+def _followed(follower: Callable[[Settings], None], settings: Settings) -> list[str]:
+    try:
+        follower(settings)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the settings are in force, and the others have to hear of them
+        _LOG.exception("settings are in force, and not followed everywhere")
+        return [f"the settings are in force, but not followed everywhere: {error}"]
+    return []

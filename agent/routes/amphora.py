@@ -46,7 +46,7 @@ def blueprint(agent: Agent) -> flask.Blueprint:
 
     @routes.put("/config")
     def config() -> flask.Response:
-        agent.settings.replace(body(OWN))
-        return done()
+        unfollowed = agent.settings.replace(body(OWN))
+        return done("; ".join(unfollowed) or None)
 
     return routes

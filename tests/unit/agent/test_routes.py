@@ -12,6 +12,7 @@ from support.fake_agent import AMPHORA, FakeAgent, pem
 
 from agent.app import make_app
 from agent.errors import ConflictError, InterfaceNotReady, ProgramMissing, RejectedByHaproxy
+from agent.settings import Settings
 
 LB = "5d2f0d3e-6c1b-4a55-8d5e-0b6b7e1b6a10"
 LISTENER = "0a3d5f6e-7f7c-4f0f-8a5e-1f2b3c4d5e6f"
@@ -220,6 +221,20 @@ def test_settings_are_followed_at_once(client: FlaskClient, fake: FakeAgent) -> 
     assert (answer.status_code, answer.json) == (202, {"message": "OK"})
     assert followed == [3]
     assert fake.files.conf.read_text() == text
+
+
+def test_settings_that_somebody_cannot_follow_are_in_force_all_the_same(client: FlaskClient, fake: FakeAgent) -> None:
+    def lost(_: Settings) -> None:
+        raise ValueError("lost")
+
+    fake.settings.followers.append(lost)
+    text = fake.files.text() + "[health_manager]\nheartbeat_interval = 3\n"
+    answer = client.put("/1.0/config", data=text)
+    assert (answer.status_code, answer.json) == (
+        202,
+        {"message": "OK", "details": "the settings are in force, but not followed everywhere: lost"},
+    )
+    assert (fake.files.conf.read_text(), fake.settings.current.heartbeat_interval) == (text, 3)
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,23 @@ def test_what_nobody_can_live_with_changes_nothing(tmp_path: Path) -> None:
         settings.replace(WHOLE.encode())
     assert (settings.current, conf.read_text(), heard) == (Settings(), "[DEFAULT]\n", [])
     settings.guards.clear()
-    assert settings.replace(WHOLE.encode()) == settings.current == parse(WHOLE)
+    assert settings.replace(WHOLE.encode()) == []
+    assert settings.current == parse(WHOLE)
     assert (conf.read_text(), conf.stat().st_mode & 0o777, heard) == (WHOLE, 0o600, [settings.current])
+
+
+def test_who_cannot_follow_is_told_of_and_keeps_nobody_else_from_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    conf = tmp_path / "amphora-agent.conf"
+    conf.write_text("[DEFAULT]\n")
+    settings, heard = LiveSettings(conf), list[Settings]()
+
+    def lost(_: Settings) -> None:
+        raise ValueError("lost")
+
+    settings.followers += [lost, heard.append, lost]
+    assert settings.replace(WHOLE.encode()) == ["the settings are in force, but not followed everywhere: lost"] * 2
+    assert (conf.read_text(), heard) == (WHOLE, [settings.current])
+    assert "not followed everywhere" in "".join(capsys.readouterr())
 
 
 def test_it_does_not_show_its_key() -> None:
