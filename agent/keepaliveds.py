@@ -1,27 +1,21 @@
-"""keepalived in its two roles: `Vrrp`, one for the amphora, moves the VIPs; `Lvs`, one for each UDP or SCTP listener, balances.
-
-Either is a `_Keepalived`: a configuration on the disk and a program. keepalived is judged by whether it is still there; it has no socket to
-be asked, and what it logs is for people.
-"""
+"""keepalived in its two roles: `Vrrp`, one for the amphora, moves the VIPs; `Lvs`, one for each UDP or SCTP listener, balances."""
 
 from __future__ import annotations
 
 import re
-import signal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import structlog
-
 from agent import program_names
-from agent.clock import Clock, SystemClock, wait_until
-from agent.configuration import Configuration, directory
-from agent.errors import AgentError, NotFoundError, RejectedByKeepalived
-from agent.files import remove_file, replace_file
+from agent.clock import Clock, SystemClock
+from agent.configuration import Configuration
+from agent.errors import NotFoundError, RejectedByKeepalived, SystemFault
 from agent.haproxies import Listener, Status
+from agent.heartbeat.ipvs import Ipvs
 from agent.identifiers import is_object_id
+from agent.keepalived_process import KeepalivedProcess
 from agent.locks import Locks
-from agent.services.programs import Program, ProgramWords
-from agent.services.records import identify
+from agent.services.programs import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,99 +25,13 @@ if TYPE_CHECKING:
     from agent.paths import Paths
     from agent.services.programs import Services
 
-_LOG = structlog.get_logger("agent.keepaliveds")
-
-#: Seconds for which keepalived must have gone on after a start or reload: it ends within a tenth of that when it cannot use its configuration.
-_PROBATION = 1.0
-
 #: Within a line: an expression that takes empty lines for space takes minutes for very many of them.
 _PROTOCOL = re.compile(rb"^[ \t]*protocol[ \t]+(\w+)", re.MULTILINE)
 _VIRTUAL_SERVER = re.compile(rb"^[ \t]*virtual_server[ \t]", re.MULTILINE)
 
 
-class _Keepalived:
-    """One keepalived; its methods are called by one thread at a time."""
-
-    def __init__(self, configuration: Configuration, program: Program, pid_file: Path, services: Services, clock: Clock) -> None:
-        self.configuration = configuration
-        self._program = program
-        self._pid_file = pid_file
-        self._services = services
-        self._clock = clock
-        self._words = ProgramWords(services, program.name)
-
-    def upload(self, text: bytes, keepalived: Keepalived) -> None:
-        """Takes in a configuration. Raises RejectedByKeepalived, with nothing changed; OSError."""
-        current = self.configuration.current
-        candidate = directory(current.parent) / f"{current.name}.unchecked"
-        try:
-            replace_file(candidate, text)
-            keepalived.check(candidate, self._program.namespace)
-        except RejectedByKeepalived:
-            self.configuration.refuse(text)
-            raise
-        finally:
-            remove_file(candidate)
-        self.configuration.upload(text)
-
-    def bring_up(self) -> str:
-        """Has it run with what was uploaded. Where it does, nothing happens: VIPs and connections are not disturbed without a reason.
-
-        Raises RejectedByKeepalived when it does not survive that; what ran before runs again then.
-        """
-        wanted_before = self.wanted()
-        pid = self._services.pid(self._program.name)
-        if not self.configuration.take() and not self.configuration.undecided() and pid is not None:
-            return "runs already"
-        since = self._words.position()
-        try:
-            if pid is None:
-                directory(self._pid_file.parent)
-                self._services.start(self._program)
-            elif (identity := identify(pid)) is not None:
-                identity.signal(signal.SIGHUP)
-            self._survive(pid, since)
-        except (AgentError, OSError):
-            self._fall_back(wanted_before=wanted_before)
-            raise
-        self.configuration.keep()
-        return "started" if pid is None else "reloaded"
-
-    def stop(self) -> None:
-        """Ends it; it takes its addresses and virtual servers with it."""
-        self._services.stop(self._program.name)
-        self._pid_file.unlink(missing_ok=True)
-
-    def wanted(self) -> bool:
-        """Whether it should run."""
-        return self._program.name in self._services.programs()
-
-    def running(self) -> bool:
-        """Whether it runs."""
-        return self._services.pid(self._program.name) is not None
-
-    def settle(self) -> None:
-        """Finishes what a crash of the agent left open."""
-        if self.wanted() and self.configuration.undecided():
-            self.bring_up()
-
-    def _survive(self, pid: int | None, since: str) -> None:
-        name = self._program.name
-        expected = pid or self._services.pid(name)
-        if expected is None or wait_until(lambda: self._services.pid(name) != expected, _PROBATION, self._clock):
-            raise RejectedByKeepalived("keepalived does not go on with this configuration", self._words.since(since))
-
-    def _fall_back(self, *, wanted_before: bool) -> None:
-        self.configuration.give_back()
-        # It may live, with a configuration that is no longer there.
-        if wanted_before:
-            self._services.restart(self._program)
-        else:
-            self._services.stop(self._program.name)
-
-
-class Vrrp:
-    """The keepalived that speaks VRRP in the network namespace `namespace`."""
+class _Role:
+    """What both have: `namespace` is the network namespace that keepalived works in."""
 
     def __init__(
         self,
@@ -135,20 +43,43 @@ class Vrrp:
         namespace: str | None,
         clock: Clock | None = None,
     ) -> None:
+        self._paths = paths
+        self._services = services
         self._keepalived = keepalived
         self._scripts = scripts
+        self._namespace = namespace
+        self._clock = clock or SystemClock()
         self._locks = Locks()
-        child = paths.vrrp_pid.with_suffix(".child.pid")
-        arguments = ("-P", "-p", str(paths.vrrp_pid), "-r", str(child))
+
+    def _process(
+        self, name: str, description: str, role: tuple[str, str], configuration: Configuration, pid_file: Path
+    ) -> KeepalivedProcess:
+        """`role`: the option by which keepalived does nothing else, and the one that says where its child's process id goes."""
+        only, child = role
+        arguments = (only, "-p", str(pid_file), child, str(pid_file.with_suffix(".child.pid")))
         program = Program(
-            name=program_names.VRRP,
-            description="keepalived, which moves the VIPs",
-            arguments=keepalived.command(arguments, paths.vrrp_conf, namespace),
-            namespace=namespace,
+            name=name,
+            description=description,
+            arguments=self._keepalived.command(arguments, configuration.current, self._namespace),
+            namespace=self._namespace,
             reload_signal="HUP",
         )
-        # It holds a password.
-        self._one = _Keepalived(Configuration(paths.vrrp_conf, 0o600), program, paths.vrrp_pid, services, clock or SystemClock())
+        return KeepalivedProcess(configuration, program, pid_file, self._services, self._clock)
+
+
+class Vrrp(_Role):
+    """The keepalived that speaks VRRP in the network namespace `namespace`."""
+
+    @cached_property
+    def _one(self) -> KeepalivedProcess:
+        return self._process(
+            program_names.VRRP,
+            "keepalived, which moves the VIPs",
+            ("-P", "-r"),
+            # It holds a password.
+            Configuration(self._paths.vrrp_conf, 0o600),
+            self._paths.vrrp_pid,
+        )
 
     def upload(self, text: bytes) -> None:
         """Takes in a configuration, in force from the next start or reload on. Raises RejectedByKeepalived, with nothing changed; OSError."""
@@ -188,29 +119,11 @@ class Vrrp:
     def restore(self) -> list[str]:
         """As `Haproxies.restore`."""
         with self._locks(""):
-            return _settle("VRRP", self._one)
+            return self._one.settle("VRRP")
 
 
-class Lvs:
+class Lvs(_Role):
     """The keepaliveds of UDP and SCTP listeners. Ids have been through `agent.identifiers`."""
-
-    def __init__(
-        self,
-        paths: Paths,
-        services: Services,
-        keepalived: Keepalived,
-        scripts: CheckScripts,
-        *,
-        namespace: str | None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._paths = paths
-        self._services = services
-        self._keepalived = keepalived
-        self._scripts = scripts
-        self._namespace = namespace
-        self._clock = clock or SystemClock()
-        self._locks = Locks()
 
     def upload(self, listener: str, text: bytes) -> None:
         """Takes in a configuration, in force from the next start or reload on. Raises RejectedByKeepalived, with nothing changed; OSError."""
@@ -227,7 +140,12 @@ class Lvs:
         with self._locks(listener):
             self._must_exist(listener)
             self._scripts.install()
-            done = self._one(listener).bring_up()
+            try:
+                done = self._one(listener).bring_up()
+            except RejectedByKeepalived as error:
+                if Ipvs(self._namespace).there():
+                    raise
+                raise SystemFault(f"the kernel has no IPVS (ip_vs), without which UDP and SCTP cannot be balanced; {error}") from error
             self._scripts.follow()
         return f"keepalived for listener {listener} {done}"
 
@@ -275,7 +193,7 @@ class Lvs:
         problems = []
         for listener in self.ids():
             with self._locks(listener):
-                problems += _settle(f"listener {listener}", self._one(listener))
+                problems += self._one(listener).settle(f"listener {listener}")
         self._scripts.follow()
         return problems
 
@@ -295,23 +213,11 @@ class Lvs:
         if not self._one(listener).configuration.exists():
             raise NotFoundError(f"there is no UDP or SCTP listener {listener}")
 
-    def _one(self, listener: str) -> _Keepalived:
-        conf, pid_file = self._paths.lvs_conf(listener), self._paths.lvs_pid(listener)
-        child = pid_file.with_suffix(".child.pid")
-        program = Program(
-            name=program_names.lvs(listener),
-            description=f"keepalived of UDP or SCTP listener {listener}",
-            arguments=self._keepalived.command(("-C", "-p", str(pid_file), "-c", str(child)), conf, self._namespace),
-            namespace=self._namespace,
-            reload_signal="HUP",
+    def _one(self, listener: str) -> KeepalivedProcess:
+        return self._process(
+            program_names.lvs(listener),
+            f"keepalived of UDP or SCTP listener {listener}",
+            ("-C", "-c"),
+            Configuration(self._paths.lvs_conf(listener), 0o644),
+            self._paths.lvs_pid(listener),
         )
-        return _Keepalived(Configuration(conf, 0o644), program, pid_file, self._services, self._clock)
-
-
-def _settle(what: str, one: _Keepalived) -> list[str]:
-    try:
-        one.settle()
-    except (AgentError, OSError) as error:
-        _LOG.error("keepalived cannot be restored", what=what, error=str(error))
-        return [f"{what}: {error}"]
-    return []

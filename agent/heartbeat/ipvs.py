@@ -49,6 +49,11 @@ class Ipvs:
     def __init__(self, namespace: str | None) -> None:
         self._namespace = namespace
 
+    def there(self) -> bool:
+        """Whether the kernel has it, and somebody has asked for it."""
+        with entered(self._namespace):
+            return Path("/proc/thread-self/net/ip_vs").exists()
+
     def table(self) -> Table:
         """Services and their real servers; nothing where the kernel has no IPVS, or nothing has asked for it."""
         with entered(self._namespace):

@@ -16,7 +16,7 @@ from support.namespaces import switched
 from support.polling import eventually
 from support.programs import AMPHORA, Programs, amphora, kill_everything
 
-from agent.errors import NotFoundError, RejectedByKeepalived
+from agent.errors import NotFoundError, RejectedByKeepalived, SystemFault
 from agent.haproxies import Listener
 from agent.haproxy import Haproxy
 from agent.paths import Paths
@@ -253,6 +253,22 @@ def test_one_that_does_not_survive_what_it_is_given(programs: Programs) -> None:
     eventually(lambda: programs.vrrp.running() and holds(programs), "the VIP again")
 
 
+def test_what_hinders_the_way_back_does_not_hide_why_it_was_needed(programs: Programs) -> None:
+    serve(programs)
+    good = vrrp(programs, *ADDRESSES)
+    programs.vrrp.upload(good)
+    programs.vrrp.start()
+    current = programs.paths.vrrp_conf
+    refused = current.with_name(f"{current.name}.refused")
+    refused.mkdir()
+    (refused / "in-the-way").touch()
+    programs.vrrp._one.configuration.upload(b"net_namespace there-is-no-such-one\n" + good.replace(b"eth1", b"eth7"))
+    with pytest.raises(SystemFault) as told:
+        programs.vrrp.reload()
+    assert "keepalived does not go on with this configuration" in str(told.value)
+    assert "what ran before cannot be brought back: [Errno 21] Is a directory: " in str(told.value)
+
+
 def test_the_vrrp_check_follows_what_balances(programs: Programs) -> None:
     programs.scripts.install()
     assert check(programs) != 0, "nothing here that balances"
@@ -333,6 +349,17 @@ def test_lvs_configurations(programs: Programs) -> None:
     programs.lvs.stop(LISTENER)
     programs.lvs.delete(LISTENER)
     assert programs.lvs.ids() == []
+
+
+def test_a_kernel_without_ipvs_is_not_the_caller_s_fault(programs: Programs) -> None:
+    programs.lvs.upload(LISTENER, lvs(namespace=programs.namespace.name, check=f"{programs.paths.udp_check_script} 192.0.2.20 53"))
+    if Path("/proc/net/ip_vs").exists():
+        assert programs.lvs.start(LISTENER) == f"keepalived for listener {LISTENER} started"
+        return
+    with pytest.raises(SystemFault, match=r"the kernel has no IPVS \(ip_vs\), .*\n.*\n") as told:
+        programs.lvs.start(LISTENER)
+    assert told.value.status == 500
+    assert programs.lvs.listeners() == [Listener("OFFLINE", LISTENER, "UDP")]
 
 
 def test_a_disabled_lvs_listener_runs_and_is_offline(programs: Programs) -> None:
