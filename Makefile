@@ -22,11 +22,11 @@ demo: .venv/.runtime ## compile an example, run it with real traffic and judge e
 	@$(BIN)/python -m hydria.lab.demo
 
 test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base
-test: .venv/.development .venv/octavia/.made ## all tests but those that take minutes each
+test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow' --numprocesses $(JOBS) --dist worksteal
 
 test-slow: DEBIAN += user-mode-linux ipvsadm iptables
-test-slow: .venv/.development .venv/octavia/.made ## the tests that take minutes
+test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## the tests that take minutes
 	@$(PIP) install --group fuzz
 	@$(BIN)/python -m pytest -m slow
 
@@ -64,6 +64,11 @@ debian:
 	@$(PYTHON) -m venv .venv/octavia
 	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --upgrade 'pip>=25.1'
 	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --group bench
+	@touch $@
+
+# The third HAProxy that is tested with, beside the one that is installed and the one from PyPI.
+.venv/haproxy-3.0/.made: tools/trixie-haproxy | debian
+	@tools/trixie-haproxy $(@D)
 	@touch $@
 
 # What its development needs besides.

@@ -80,6 +80,7 @@ def test_the_files_are_those_expected(feature: Path) -> None:
     assert expected == actual, differences(expected, actual)
 
 
+@pytest.mark.third_haproxy
 @every_feature
 def test_haproxy_takes_it_without_a_warning(feature: Path, haproxy: Haproxy, tmp_path: Path) -> None:
     bundle_directory.write(built(feature).files, tmp_path / "bundle")

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import hostile
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.graphs import listener, path_is, policy, pool, rule
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from support.serving import Serving
 
     from agent.haproxy import Haproxy
+
+pytestmark = pytest.mark.third_haproxy
 
 once = settings(
     max_examples=2, deadline=None, database=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)

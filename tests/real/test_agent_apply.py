@@ -88,6 +88,7 @@ def weights(programs: Programs) -> dict[str, int]:
 # --- without a reload ---
 
 
+@pytest.mark.third_haproxy
 def test_what_commands_can_do_is_no_reload(programs: Programs) -> None:
     serve(programs, configuration(programs, "first", 10))
     before = worker(programs)
@@ -106,6 +107,7 @@ def test_what_commands_can_do_is_no_reload(programs: Programs) -> None:
     assert weights(programs) == {"a": 20}, "what was changed by commands is what a start makes"
 
 
+@pytest.mark.third_haproxy
 def test_what_commands_have_set_does_not_outlive_what_the_configuration_says_next(programs: Programs) -> None:
     """HAProxy would take a weight and a state from the file of states before those of its configuration."""
     serve(programs, configuration(programs, "first", 10))
@@ -117,6 +119,7 @@ def test_what_commands_have_set_does_not_outlive_what_the_configuration_says_nex
     assert rows["b"] in ("UP", "no check")
 
 
+@pytest.mark.third_haproxy
 def test_what_somebody_sets_by_hand_is_kept(programs: Programs) -> None:
     serve(programs, configuration(programs, "first", 10))
     programs.haproxies.stats(LB).ask(f"set server {BACKEND}/b weight 42")
@@ -124,6 +127,7 @@ def test_what_somebody_sets_by_hand_is_kept(programs: Programs) -> None:
     assert weights(programs) == {"a": 10, "b": 42}
 
 
+@pytest.mark.third_haproxy
 def test_commands_that_haproxy_refuses_become_a_reload(programs: Programs) -> None:
     serve(programs, configuration(programs, "first", 10))
     before = worker(programs)
@@ -135,6 +139,7 @@ def test_commands_that_haproxy_refuses_become_a_reload(programs: Programs) -> No
     assert weights(programs) == {"a": 10, "b": 7}
 
 
+@pytest.mark.third_haproxy
 def test_a_certificate_that_was_replaced_in_place_is_served_without_a_reload(programs: Programs) -> None:
     authority, bind = Authority(), f"ssl crt {programs.paths.certificate(LB, 'web.pem')}"
     one, two = authority.server("one.example"), authority.server("one.example")
@@ -159,6 +164,7 @@ def test_a_certificate_that_was_replaced_in_place_is_served_without_a_reload(pro
     assert (shown(), worker(programs)) == (first, before)
 
 
+@pytest.mark.third_haproxy
 def test_a_certificate_is_taken_back_with_the_configuration_that_cannot_be_served(programs: Programs) -> None:
     authority, bind = Authority(), f"ssl crt {programs.paths.certificate(LB, 'web.pem')}"
     one, two = authority.server("one.example"), authority.server("two.example")
@@ -172,6 +178,7 @@ def test_a_certificate_is_taken_back_with_the_configuration_that_cannot_be_serve
     assert programs.paths.certificate(LB, "web.pem").read_bytes() == one.bundle_pem
 
 
+@pytest.mark.third_haproxy
 def test_reloads_that_wait_for_each_other_are_one(programs: Programs) -> None:
     serve(programs, configuration(programs, "first", 1))
     said: list[str] = []
@@ -188,6 +195,7 @@ def test_reloads_that_wait_for_each_other_are_one(programs: Programs) -> None:
     assert 1 <= len(reloaded) <= 3, said
 
 
+@pytest.mark.third_haproxy
 def test_a_removed_member_keeps_its_connections(programs: Programs) -> None:
     with programs.namespace.entered():
         member = socket.create_server(("127.0.0.1", 9000))

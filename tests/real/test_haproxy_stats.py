@@ -15,6 +15,8 @@ from agent.haproxy import Haproxy
 from agent.stats_socket import StatsSocket
 from fastpath import stats
 
+pytestmark = pytest.mark.third_haproxy
+
 WEB = "7bd4e6b3-6d1f-4a0e-9f37-6a4a6ff4a1a6:0f0a3d5f-6f2c-4f5a-8f8e-d2b1a54f0c11"
 
 

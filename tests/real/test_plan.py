@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from agent.haproxy import Haproxy
 
+pytestmark = pytest.mark.third_haproxy
+
 CLIENTS = [f"127.{second}.{third}.{fourth}" for second in (0, 9, 200) for third in (1, 66) for fourth in range(2, 254, 4)]
 NAMES = "abcdefgh"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from agent.haproxy import Haproxy
 
+pytestmark = pytest.mark.third_haproxy
+
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:

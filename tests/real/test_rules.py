@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from agent.haproxy import Haproxy
 
+pytestmark = pytest.mark.third_haproxy
+
 MATCHED = "http://matched.example/"
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from agent.haproxy import Haproxy
 
+pytestmark = pytest.mark.third_haproxy
+
 Part = dict[str, Any]
 
 #: Seconds that servers which go are given for their connections.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from agent.haproxy import Haproxy
 
+pytestmark = pytest.mark.third_haproxy
+
 #: Values for a rule, each with one that it must not be taken for.
 VALUES = {
     "option -i": ("-i", "-I"),
