@@ -12,7 +12,7 @@ import click
 from agent.errors import InvalidRequest
 from agent.files import create_file
 from agent.identifiers import object_id
-from hydria.authority import Authority
+from hydria import pki
 from hydria.cli import FINE
 from hydria.cli.inputs import json_option
 from hydria.cli.output import Output, visible
@@ -20,17 +20,12 @@ from hydria.cli.output import Output, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hydria.authority import Certificate
+    from hydria.authority import Authority, Certificate
 
 _Verb = TypeVar("_Verb", bound="Callable[..., Any]")
 
-_ORGANISATION = "Hydria"
-
 #: Days. Octavia's own agents get 30 and a new one in time; who makes certificates by hand wants to do so once a year.
 _AUTHORITY_DAYS, _DAYS = 3650, 365
-
-#: What is not secret may be read by everybody.
-_SECRET, _OPEN = 0o600, 0o644
 
 
 def _days_option(default: int) -> Callable[[_Verb], _Verb]:
@@ -80,10 +75,8 @@ def init(output: Output, *, directory: Path, days: int) -> int:
 
     The keys are what makes a certificate an agent's or a controller's: DIR belongs on no machine that carries traffic.
     """
-    made = {role: Authority.create(f"Hydria {whose} CA", organisation=_ORGANISATION, days=days) for role, whose in _AUTHORITIES.items()}
-    files = {f"{role}_ca.key": (authority.key_pem, _SECRET) for role, authority in made.items()}
-    files |= {f"{role}_ca.pem": (authority.certificate_pem, _OPEN) for role, authority in made.items()}
-    _put(output, directory, files, {"valid_until": made["server"].certificate.not_valid_after_utc.isoformat()})
+    made = pki.authorities(days)
+    _put(output, directory, pki.authority_files(made), {"valid_until": made["server"].certificate.not_valid_after_utc.isoformat()})
     return FINE
 
 
@@ -100,8 +93,7 @@ def agent(output: Output, *, directory: Path, amphora: str, days: int, place: Pa
     server.pem is its certificate and key, client_ca.pem the authority of those who may drive it: agent_server_cert and agent_server_ca of
     its amphora-agent.conf, whose amphora_id must be AMPHORA.
     """
-    issued = _authority(directory, "server").issue("server", amphora, [amphora], organisation=_ORGANISATION, days=days)
-    files = {"server.pem": (_pair(issued), _SECRET), "client_ca.pem": (_authority(directory, "client").certificate_pem, _OPEN)}
+    issued, files = pki.agent_files(_authorities(directory), amphora, days)
     _put(output, place or directory / "agents" / amphora, files, {"amphora": amphora} | _until(issued))
     return FINE
 
@@ -119,28 +111,23 @@ def controller(output: Output, *, directory: Path, name: str, days: int, place: 
     client.pem is its certificate and key, server_ca.pem the authority of agents: client_cert and server_ca in section haproxy_amphora of
     Octavia's configuration, --cert and --ca of `hydria agent`. NAME, `controller` if none is given, is what agents see of it.
     """
-    issued = _authority(directory, "client").issue("client", name, organisation=_ORGANISATION, days=days)
-    files = {"client.pem": (_pair(issued), _SECRET), "server_ca.pem": (_authority(directory, "server").certificate_pem, _OPEN)}
+    issued, files = pki.controller_files(_authorities(directory), name, days)
     _put(output, place or directory / "controllers" / name, files, {"name": name} | _until(issued))
     return FINE
 
 
-#: The roles that certificates of an authority are for, in the names of its files, and whose authority that is.
-_AUTHORITIES = {"server": "agents", "client": "controllers"}
+def _authorities(directory: Path) -> dict[str, Authority]:
+    return {role: _authority(directory, role) for role in pki.ROLES}
 
 
 def _authority(directory: Path, role: str) -> Authority:
-    certificate, key = directory / f"{role}_ca.pem", directory / f"{role}_ca.key"
+    certificate = directory / f"{role}_ca.pem"
     try:
-        return Authority.read(certificate.read_bytes(), key.read_bytes())
+        return pki.read_authority(directory, role)
     except FileNotFoundError as error:
         raise click.BadParameter(f"there is no {error.filename}; `hydria certs init {directory}` makes it", param_hint="DIR") from error
     except ValueError as error:
-        raise click.BadParameter(f"{certificate} and {key.name} cannot be used: {error}", param_hint="DIR") from error
-
-
-def _pair(issued: Certificate) -> bytes:
-    return issued.certificate_pem + issued.key_pem
+        raise click.BadParameter(f"{certificate} and {role}_ca.key cannot be used: {error}", param_hint="DIR") from error
 
 
 def _until(issued: Certificate) -> dict[str, str]:

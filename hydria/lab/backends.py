@@ -1,6 +1,6 @@
 """Small real servers that say who they are and what reached them: the members behind a load balancer that is tried out.
 
-Each runs in threads of its own on a port that the kernel chose. `HttpBackend` answers every request with JSON; `EchoBackend` introduces
+Each runs in threads of its own, on a port that the kernel chose or that was given. `HttpBackend` answers every request with JSON; `EchoBackend` introduces
 itself with one line of JSON and then echoes. Both understand a PROXY protocol header (versions 1 and 2) in front of anything, and speak
 TLS where they are given a context. A request may ask for a particular answer through the headers in `HttpBackend`.
 """
@@ -109,7 +109,7 @@ def _remember_server_name(connection: ssl.SSLSocket | ssl.SSLObject, name: str |
 class Backend(ABC):
     """A server named `name` on `address` and a port of its own. A context manager: leaving it ends every thread and connection."""
 
-    def __init__(self, name: str, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, name: str, *, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.name = name
         self.address = address
         self._tls = tls
@@ -120,7 +120,7 @@ class Backend(ABC):
         self._connections: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
         self._listener: socket.socket | None = None
-        self._port = HeldPort((address,))
+        self._port = HeldPort((address,), port)
         self.port = self._port.port
         self.accept()
 
@@ -135,6 +135,12 @@ class Backend(ABC):
         """How many connections it has at this moment, also those on which nothing was said yet."""
         with self._lock:
             return len(self._connections)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it takes connections."""
+        with self._lock:
+            return self._listener is not None
 
     def accept(self) -> None:
         """Takes connections, as it does from the beginning; ends what `refuse` began."""
@@ -238,10 +244,11 @@ class HttpBackend(Backend):
     header, `X-Lab-Delay: 0.5` for a pause in seconds before the answer. HAProxy itself adds none of these.
     """
 
-    def __init__(self, name: str, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, name: str, *, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.statuses: dict[str, int] = {}
         self.requests: deque[Request] = deque(maxlen=_KEPT_REQUESTS)
-        super().__init__(name, address=address, tls=tls)
+        self.answered = 0
+        super().__init__(name, address=address, port=port, tls=tls)
 
     def converse(self, connection: socket.socket, arrival: Arrival) -> None:
         """Answers requests until the client or a `Connection: close` ends it."""
@@ -252,6 +259,8 @@ class HttpBackend(Backend):
     def _answer(self, connection: socket.socket, request: Request) -> bool:
         """Answers one request; whether another may follow."""
         self.requests.append(request)
+        with self._lock:
+            self.answered += 1
         time.sleep(float(request.header("X-Lab-Delay") or 0))
         status = int(request.header("X-Lab-Status") or self.statuses.get(request.target.partition("?")[0], 200))
         body = json.dumps({"name": self.name, **asdict(request)}).encode()
@@ -279,9 +288,9 @@ class EchoBackend(Backend):
     `open` is the number of connections that it serves at this moment.
     """
 
-    def __init__(self, name: str, *, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, name: str, *, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.open = 0
-        super().__init__(name, address=address, tls=tls)
+        super().__init__(name, address=address, port=port, tls=tls)
 
     def converse(self, connection: socket.socket, arrival: Arrival) -> None:
         """Echoes until the client ends it."""

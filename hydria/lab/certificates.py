@@ -62,10 +62,22 @@ class Authority:
     def __init__(self, name: str = "Hydria lab CA") -> None:
         self._authority = authority.Authority.create(name, organisation=_ORGANISATION, days=_VALID_DAYS)
 
+    @classmethod
+    def read(cls, certificate: bytes, key: bytes) -> Authority:
+        """One that was made before, from PEM. Raises ValueError."""
+        read = cls.__new__(cls)
+        read._authority = authority.Authority.read(certificate, key)
+        return read
+
     @property
     def certificate(self) -> x509.Certificate:
         """The authority's own certificate."""
         return self._authority.certificate
+
+    @property
+    def key_pem(self) -> bytes:
+        """The authority's private key."""
+        return self._authority.key_pem
 
     @property
     def certificate_pem(self) -> bytes:

@@ -53,18 +53,18 @@ def _share(bound: socket.socket) -> None:
 
 
 class HeldPort:
-    """One port, the same on every address of `addresses`, held until `close`. Raises OSError if none can be had."""
+    """One port, the same on every address of `addresses`, held until `close`: one that the kernel chooses, or this. Raises OSError if none can be had."""
 
-    def __init__(self, addresses: Sequence[str] = ("127.0.0.1",)) -> None:
-        for attempt in range(_ATTEMPTS):
+    def __init__(self, addresses: Sequence[str] = ("127.0.0.1",), port: int = 0) -> None:
+        for attempt in range(1 if port else _ATTEMPTS):
             with ExitStack() as stack:
-                first = stack.enter_context(_holding_socket(addresses[0], 0))
+                first = stack.enter_context(_holding_socket(addresses[0], port))
                 self.port: int = first.getsockname()[1]
                 try:
                     for address in addresses[1:]:
                         stack.enter_context(_holding_socket(address, self.port))
                 except OSError:
-                    if attempt + 1 == _ATTEMPTS:
+                    if port or attempt + 1 == _ATTEMPTS:
                         raise
                     continue
                 self._held = stack.pop_all()

@@ -1,0 +1,100 @@
+"""Who sees to the members of a lab and receives its heartbeats: `python -m hydria.lab.attendant DIRECTORY`, in the members' network.
+
+It answers at `attendant.sock` (see `hydria.lab.calls`): members fail and come back as they are told to, and the last beat of each amphora,
+once its signature is found to be right, can be had.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from hydria.lab import namespaces
+from hydria.lab.backends import HttpBackend
+from hydria.lab.beats import Beats
+from hydria.lab.calls import LARGEST
+from hydria.lab.certificates import Authority
+from hydria.lab.record import AUTHORITY, AUTHORITY_KEY, HEARTBEAT_KEY, PLAN
+from hydria.lab.topology import CONTROLLER, HEARTBEATS, Backend, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SOCKET = "attendant.sock"
+
+
+class Attendant:
+    """The members of a plan, and the beats of its amphorae. To be made in the members' network."""
+
+    def __init__(self, plan: Plan, authority: Authority, beats: Beats) -> None:
+        self._backends = {one.name: _backend(one, authority) for one in plan.backends}
+        self._beats = beats
+        self._verbs: dict[str, Callable[..., dict[str, Any]]] = {
+            "refuse": lambda names: self._each(names, HttpBackend.refuse),
+            "accept": lambda names: self._each(names, HttpBackend.accept),
+            "answer": self._answer_with,
+            "beats": lambda: {"beats": self._beats.last(), "wrong": self._beats.wrong},
+            "members": self._members,
+        }
+
+    def answer(self, asked: bytes) -> bytes:
+        """Does what a packet asks for; the packet to answer with."""
+        try:
+            words = json.loads(asked)
+            return json.dumps(self._verbs[words.pop("do")](**words)).encode()
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            return json.dumps({"error": repr(error)}).encode()
+
+    def _each(self, names: list[str], act: Callable[[HttpBackend], None]) -> dict[str, Any]:
+        for name in names:
+            act(self._backends[name])
+        return {}
+
+    def _answer_with(self, names: list[str], path: str, status: int) -> dict[str, Any]:
+        for name in names:
+            self._backends[name].statuses[path] = status
+        return {}
+
+    def _members(self) -> dict[str, Any]:
+        """Member → whether it takes connections, and how many requests it has answered."""
+        return {"members": {name: [backend.accepts, backend.answered] for name, backend in self._backends.items()}}
+
+
+def _backend(one: Backend, authority: Authority) -> HttpBackend:
+    tls = authority.server(one.name, one.address).server_context() if one.tls else None
+    backend = HttpBackend(one.name, address=one.address, port=one.port, tls=tls)
+    backend.statuses.update(one.statuses)
+    return backend
+
+
+def main(directory: Path) -> NoReturn:
+    """Goes on until it is killed, as everything in a lab does."""
+    plan = msgspec.json.decode((directory / PLAN).read_bytes(), type=Plan)
+    # Heartbeats go to the hypervisor, whose network is that of the first process.
+    with namespaces.inside(namespaces.of_machine(1)):
+        receiving = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiving.bind((CONTROLLER, HEARTBEATS))
+    beats = Beats(receiving, (directory / HEARTBEAT_KEY).read_text(), time.time)
+    threading.Thread(target=beats.receive, name="beats", daemon=True).start()
+    authority = Authority.read((directory / AUTHORITY).read_bytes(), (directory / AUTHORITY_KEY).read_bytes())
+    attendant = Attendant(plan, authority, beats)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(directory / SOCKET))
+    listener.listen(16)
+    while True:
+        with listener.accept()[0] as asking:
+            asking.settimeout(10)
+            with suppress(OSError):
+                asking.send(attendant.answer(asking.recv(LARGEST)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,109 @@
+"""The lab's networks: a bridge for each, in the hypervisor's namespace, and cables from there to machines."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hydria.lab.namespaces import inside, set_sysctl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+#: States of a bridge's port (`BR_STATE_…` of linux/if_bridge.h).
+_SILENT, _FORWARDING = 0, 3
+
+
+def bridge(hypervisor: Path, name: str) -> None:
+    """A network; the hypervisor can be on it."""
+    with _links(hypervisor) as links:
+        # What it would learn of groups, it would have to learn first: neighbours are asked for by IPv6 multicast.
+        links.link("add", ifname=name, kind="bridge", br_mcast_snooping=0)
+        links.link("set", index=_index(links, name), state="up")
+
+
+def cable(hypervisor: Path, bridge_name: str, port: str, machine: Path, interface: str, mac: str | None = None) -> None:
+    """A cable from the network to a new interface of the machine, as a hypervisor plugs one into a running machine: it is there, and down."""
+    with _links(hypervisor) as links, machine.open("rb") as there:
+        peer: dict[str, Any] = {"ifname": interface, "net_ns_fd": there.fileno()} | ({} if mac is None else {"address": mac})
+        links.link("add", ifname=port, kind="veth", peer=peer)
+        links.link("set", index=_index(links, port), master=_index(links, bridge_name), state="up")
+
+
+def settle(namespace: Path, interface: str, addresses: Sequence[str]) -> None:
+    """Has an interface be up, with these addresses (`address/prefix`), which are good at once."""
+    with _links(namespace) as links:
+        set_sysctl(f"ipv6/conf/{interface}/accept_dad", "0")
+        index = _index(links, interface)
+        links.link("set", index=index, state="up")
+        for each in addresses:
+            address, _, prefix = each.partition("/")
+            links.addr("add", index=index, address=address, prefixlen=int(prefix))
+
+
+def bring_up_loopback(namespace: Path) -> None:
+    """Has the machine reach itself."""
+    with _links(namespace) as links:
+        links.link("set", index=1, state="up")
+
+
+def silence(hypervisor: Path, port: str, *, silent: bool) -> None:
+    """Has a network pass nothing from or to a port, and neither side notice: its interface is up all the time."""
+    with _links(hypervisor) as links:
+        links.brport("set", index=_index(links, port), state=_SILENT if silent else _FORWARDING)
+
+
+def pull(hypervisor: Path, port: str, *, out: bool) -> None:
+    """Pulls the cable at a port, or puts it back: the machine sees that its interface has no carrier."""
+    with _links(hypervisor) as links:
+        links.link("set", index=_index(links, port), state="down" if out else "up")
+
+
+def neighbours(namespace: Path) -> dict[str, str]:
+    """Address → hardware address, as the namespace knows them now; nothing is asked."""
+    with _links(namespace) as links:
+        return {
+            str(one.get_attr("NDA_DST")): str(one.get_attr("NDA_LLADDR"))
+            for one in links.get_neighbours()
+            if one.get_attr("NDA_LLADDR") is not None
+        }
+
+
+def addresses(namespace: Path) -> set[str]:
+    """All addresses in the namespace."""
+    with _links(namespace) as links:
+        return {str(one.get_attr("IFA_ADDRESS")) for one in links.get_addr()}
+
+
+def ports(hypervisor: Path) -> dict[str, tuple[bool, bool]]:
+    """Port → whether its cable is in, and whether it passes anything."""
+    with _links(hypervisor) as links:
+        found = {}
+        for one in links.get_links():
+            told = one.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+            if told is not None:
+                found[one.get_attr("IFLA_IFNAME")] = (bool(one["flags"] & 1), told.get_attr("IFLA_BRPORT_STATE") == _FORWARDING)
+        return found
+
+
+def _index(links: Any, name: str) -> int:
+    """Raises OSError where there is no such interface."""
+    found: list[int] = links.link_lookup(ifname=name)
+    if not found:
+        raise FileNotFoundError(f"there is no interface {name}")
+    return found[0]
+
+
+@contextmanager
+def _links(namespace: Path) -> Iterator[Any]:
+    # It takes a while to be imported, and `--help` needs none of it.
+    from pyroute2 import IPRoute  # noqa: PLC0415
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+
+    with inside(namespace):
+        try:
+            with IPRoute() as links:
+                yield links
+        except NetlinkError as error:
+            raise OSError(error.code, f"netlink: {error}") from error
