@@ -13,6 +13,7 @@ Nothing is read from anybody before the proof (`agent.proof`) that others are re
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import selectors
@@ -36,6 +37,7 @@ from gunicorn.workers.base import Worker as BaseWorker
 from agent import proof
 from agent.connection import Connection
 from agent.errors import AgentError
+from agent.repeated import Repeated
 
 if TYPE_CHECKING:
     import ssl
@@ -72,6 +74,12 @@ class Worker(BaseWorker):
         self._strangers: dict[Connection, float] = {}
         self._idle: dict[Connection, float] = {}
         self._busy: set[Connection] = set()
+        self._refused = Repeated(lambda client, reason, times: _log.info("handshake refused", client=client, reason=reason, times=times))
+        self._unusable = Repeated(
+            lambda _, reason, times: _log.error(
+                "the agent's certificate or its clients' authority cannot be used", error=reason, times=times
+            )
+        )
         self._proven = False
         self._alive_at = 0.0
         self._accepting = False
@@ -105,6 +113,8 @@ class Worker(BaseWorker):
             self._turn()
         for connection in self._busy:
             connection.abort()
+        for repeated in (self._refused, self._unusable):
+            repeated.look(math.inf)
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._busy:
             # They would be waited for at Python's exit. Whatever they do is safe against being killed.
@@ -123,6 +133,8 @@ class Worker(BaseWorker):
         if self._proven and now >= self._alive_at:
             self.app.alive()
             self._alive_at = now + 1
+        for repeated in (self._refused, self._unusable):
+            repeated.look(now)
         for place in (self._strangers, self._idle):
             for connection in [connection for connection, end in place.items() if end <= now]:
                 self._drop(connection)
@@ -180,8 +192,12 @@ class Worker(BaseWorker):
         try:
             event = connection.shake(self._context)
         except (OSError, ValueError) as error:
-            level = _log.info if self._proven else _log.debug
-            level("handshake refused", client=connection.client[0], reason=getattr(error, "reason", None) or str(error))
+            client, reason = connection.client[0], getattr(error, "reason", None) or str(error)
+            if self._proven:
+                self.app.agent.tally.refused()
+                self._refused.happened(client, reason, time.monotonic())
+            else:
+                _log.debug("handshake refused", client=client, reason=reason)
             del self._strangers[connection]
             connection.refuse()
             return
@@ -197,9 +213,7 @@ class Worker(BaseWorker):
         try:
             return self.app.agent.identity.context()
         except OSError as error:
-            _log.error(
-                "the agent's certificate or its clients' authority cannot be used", error=getattr(error, "reason", None) or str(error)
-            )
+            self._unusable.happened("", getattr(error, "reason", None) or str(error), time.monotonic())
             raise
 
     # --- idle ---

@@ -109,6 +109,7 @@ class OwnMetrics:
         tally = self._from.tally
         requests = {(kind.method, kind.route, str(kind.status)): count for kind, count in tally.requests().items()}
         yield counter("hydria_agent_requests", "Requests that were answered", requests, "method", "route", "status")
+        yield counter("hydria_agent_handshakes_refused", "TLS handshakes that came to nothing", {(): tally.refusals()})
         changes = {(kind.change, kind.outcome): count for kind, count in tally.changes().items()}
         help_text = "Changes that were asked for, by what came of them: done, or the code of an error"
         yield counter("hydria_agent_changes", help_text, changes, "change", "outcome")

@@ -34,9 +34,15 @@ class Tally:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._refusals = 0
         self._requests: Counter[Request] = Counter()
         self._changes: Counter[Change] = Counter()
         self._times: defaultdict[str, Times] = defaultdict(lambda: Times(0, 0.0))
+
+    def refused(self) -> None:
+        """Somebody's handshake came to nothing."""
+        with self._lock:
+            self._refusals += 1
 
     def request(self, request: Request) -> None:
         """A request was answered."""
@@ -49,6 +55,11 @@ class Tally:
             self._changes[change] += 1
             before = self._times[change.change]
             self._times[change.change] = Times(before.times + 1, before.seconds + seconds)
+
+    def refusals(self) -> int:
+        """Handshakes that came to nothing."""
+        with self._lock:
+            return self._refusals
 
     def requests(self) -> dict[Request, int]:
         """All of them so far."""

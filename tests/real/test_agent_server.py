@@ -163,6 +163,22 @@ def test_plain_http_gets_nothing(server: Running) -> None:
             assert b"api_version" not in connection.recv(1000)
 
 
+def test_strangers_do_not_fill_the_log(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                with suppress(ConnectionResetError):
+                    connection.recv(1000)
+        with socket.create_connection(("::1", server.port), timeout=20) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        eventually(lambda: len(server.said("handshake refused")) == 2, "both sources")
+        assert {told["client"] for told in server.said("handshake refused")} == {"::ffff:127.0.0.1", "::1"}
+        server.stop()
+        assert [told["times"] for told in server.said("handshake refused")] == [1, 1, 19]
+        assert "HTTP_REQUEST" in server.said("handshake refused")[-1]["reason"]
+
+
 def test_a_session_is_not_resumed(server: Running) -> None:
     with server.connect() as connection:
         ask(connection, "GET", "/")

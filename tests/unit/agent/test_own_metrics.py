@@ -86,7 +86,10 @@ class TestRequests:
         fake.agent.haproxies.failures["reload"] = RejectedByHaproxy("no", "line 1")
         client.put(f"/1.0/loadbalancer/{LB}/reload")
         client.put(f"/1.0/loadbalancer/{LB}/sing")
+        for _ in range(3):
+            fake.agent.tally.refused()
         found = fake.samples()
+        assert found["hydria_agent_handshakes_refused_total"] == 3
         assert found['hydria_agent_requests_total{method="GET",route="/1.0/info",status="200"}'] == 1
         assert found['hydria_agent_requests_total{method="GET",route="other",status="404"}'] == 1
         assert found['hydria_agent_changes_total{change="loadbalancers.upload",outcome="done"}'] == 1
