@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent import config_drive
+from agent import at_rest, config_drive
 from agent.clock import Clock, SystemClock, wait_until
 from agent.config_drive import Drive, GivenFile
 from agent.configuration import directory
@@ -20,7 +20,7 @@ from agent.files import remove_file, replace_file
 from agent.management_network import name_servers, network_files
 from agent.options import Options
 from agent.processes import LocalRunner
-from agent.settings import LiveSettings
+from agent.settings import LiveSettings, parse
 from agent.units import unit_texts
 
 if TYPE_CHECKING:
@@ -146,13 +146,36 @@ def become(options: Options, program: Path) -> list[str]:
             raise
         # What it would say has been done long ago.
         return [str(error)]
-    done = boot.apply(drive)
+    done = [*protect(drive, options), *boot.apply(drive)]
     if drive.hostname:
         socket.sethostname(drive.hostname)
     if _units(options, program):
         runner.run(["systemctl", "daemon-reload"], timeout=_MOUNTING)
         done.append("units for these settings")
     return done
+
+
+def protect(drive: Drive, options: Options) -> list[str]:
+    """Has the directories in which keys and settings are be encrypted, where they are still empty; at each boot, has them be readable.
+
+    What is not as it should be, in words. The key follows from the agent's own first certificate, which nobody has but the drive. Raises OSError
+    where another machine's key is wanted.
+    """
+    given = {Path(file.path): file.content for file in drive.files}
+    settings = parse(given.get(options.octavia_conf, b"").decode())
+    secret = given.get(settings.agent_server_cert)
+    if not secret:
+        return [f"not encrypted: the drive has no {settings.agent_server_cert}, of which the key would follow"]
+    wanted = {options.octavia_conf.parent, settings.agent_server_cert.parent, settings.base_path, settings.base_cert_dir}
+    told = []
+    for place in sorted(path for path in wanted if not wanted & set(path.parents)):
+        place.mkdir(0o755, parents=True, exist_ok=True)
+        try:
+            if not at_rest.encrypt(place, at_rest.unlock(place, secret, drive.instance)):
+                told.append(f"not encrypted: {place}, which has been in use")
+        except at_rest.NotEncryptableError as error:
+            told.append(f"not encrypted: {place}: {error.strerror}")
+    return told
 
 
 def _units(options: Options, program: Path) -> bool:
