@@ -6,6 +6,7 @@ BIN := .venv/bin
 # Tests wait for timers, sockets and other programs more than they compute.
 JOBS ?= $(shell expr $$(nproc) + 1)
 EXTENSIONS := $(wildcard fastpath/*.pyx)
+IMAGE := build/images/hydria-debian-13.qcow2
 DEBIAN := python3-venv haproxy keepalived nftables iproute2 openssl curl $(if $(EXTENSIONS),gcc libc6-dev python3-dev)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench docs clean debian
+.PHONY: help demo test test-slow test-image lint bench docs clean debian
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -21,14 +22,22 @@ help: ## what can be made
 demo: .venv/.runtime ## compile an example, run it with real traffic and judge every answer
 	@$(BIN)/python -m hydria.lab.demo
 
-test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base
+test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow' --numprocesses $(JOBS) --dist worksteal
 
 test-slow: DEBIAN += user-mode-linux ipvsadm iptables
-test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## the tests that take minutes
+test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made $(IMAGE) ## the tests that take minutes
 	@$(PIP) install --group fuzz
 	@$(BIN)/python -m pytest -m slow
+
+test-slow test-image: DEBIAN += qemu-system-x86 seabios qemu-utils genisoimage
+test-image: .venv/.development $(IMAGE) ## boot the image of an amphora in emulated machines and use it
+	@$(BIN)/python -m pytest tests/image
+
+# The image of this checkout; as root. images/build tells what it does.
+$(IMAGE): $(shell find images agent compiler fastpath hydria templates -type f ! -name '*.pyc' ! -name '*.so' ! -name '*.c') pyproject.toml setup.py
+	@images/build -o $@
 
 lint: .venv/.development ## style, format and types; any remark is an error
 	@$(BIN)/ruff check .
