@@ -21,6 +21,7 @@ from agent.stats_socket import MasterSocket, StatsSocket
 from compiler.target import Version, parse_version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from agent.clock import Clock
@@ -49,10 +50,22 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class HaproxyProcess:
-    """`namespace` is the network namespace that HAProxy runs in. One thread at a time changes something."""
+    """`namespace` is the network namespace that HAProxy runs in; `ending` is called before one that runs is ended, and does not raise.
+
+    One thread at a time changes something.
+    """
 
     def __init__(
-        self, lb: str, paths: Paths, services: Services, haproxy: Haproxy, *, namespace: str | None, runner: Runner, clock: Clock
+        self,
+        lb: str,
+        paths: Paths,
+        services: Services,
+        haproxy: Haproxy,
+        *,
+        namespace: str | None,
+        runner: Runner,
+        clock: Clock,
+        ending: Callable[[], None] = lambda: None,
     ) -> None:
         self.lb = lb
         self.name = program_names.haproxy(lb)
@@ -62,6 +75,7 @@ class HaproxyProcess:
         self._namespace = namespace
         self._runner = runner
         self._clock = clock
+        self._ending = ending
 
     @property
     def stats(self) -> StatsSocket:
@@ -119,6 +133,7 @@ class HaproxyProcess:
     def restart(self) -> None:
         """Ends it, with all connections, and starts it. Raises as `start`."""
         self._save_servers_state()
+        self._ending()
         self.start()
 
     def reload(self, pid: int | None) -> bool:
@@ -138,6 +153,8 @@ class HaproxyProcess:
 
     def stop(self) -> None:
         """Ends it, with all connections; fine where it does not run. Raises SystemFault."""
+        if self.pid() is not None:
+            self._ending()
         self._services.stop(self.name)
         places = (self._paths.admin_socket(self.lb), self._paths.master_socket(self.lb), self._paths.haproxy_pid(self.lb))
         for path in (*places, self._paths.loaded(self.lb)):

@@ -146,6 +146,12 @@ class HaproxyLook:
             self._hold()
         return bool(self._ended)
 
+    def count(self) -> None:
+        """A look at the counters alone, of all workers: before they are ended, for what was counted since the last one."""
+        for key, worker in self._held.items():
+            with suppress(SocketFault):  # `follow` drops it
+                self._ledger.see(key, _counts(_ours(worker.frontends())))
+
     def let_go(self) -> None:
         """Lets workers exit that have nothing to do any more."""
         for key in self._ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +32,9 @@ _GLANCE = 1.0
 
 #: How often, and seconds apart, a HAProxy that is not there is looked for: one that is being started is not dead.
 _ATTEMPTS, _PAUSE = 3, 0.2
+
+#: Seconds that the end of a HAProxy may wait for a beat.
+_LAST_LOOK = 5.0
 
 #: Different reasons for silence that are counted apart.
 _REASONS = 50
@@ -71,7 +75,7 @@ class HeartStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Heart:
     """Tells the controllers of `settings` what `loadbalancers()`, by id, and `lvs` are doing, as long as not `keepalived_missing()`.
 
-    The counters are kept in `paths.state`. `beat`, `glance` and `status` may be called from any thread.
+    The counters are kept in `paths.state`. `beat`, `glance`, `last_look` and `status` may be called from any thread.
     """
 
     def __init__(
@@ -105,6 +109,8 @@ class Heart:
         self._silences: Counter[str] = Counter()
         self._unsaved: str | None = None
         self._lock = threading.Lock()
+        # Another one after each beat, whole: whoever asks how the heart fares does not wait for an HAProxy that a beat waits for.
+        self._status = self._told()
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -124,7 +130,7 @@ class Heart:
             self._stopping = True
             self._wake.set()
             thread.join()
-        with self._lock:
+        with self._locked():
             for look in self._looks.values():
                 look.close()
             self._looks.clear()
@@ -132,7 +138,7 @@ class Heart:
 
     def beat(self) -> bool:
         """One beat; whether a controller was sent it."""
-        with self._lock:
+        with self._locked():
             settings = self._settings.current
             reason = self._beat(settings)
             self._save()
@@ -149,27 +155,54 @@ class Heart:
 
     def glance(self) -> None:
         """Attends to HAProxy's workers that come and go. Cheap; after each reload it should be called, and it is every second."""
-        with self._lock:
+        with self._locked():
             ended = [look.follow() for look in self._follow_loadbalancers().values()]
             if any(ended):
                 self._save()
 
+    def last_look(self, lb: str) -> None:
+        """To be called before the HAProxy of a load balancer is ended: what it has counted since the last beat would go with it.
+
+        It waits for a beat, but not for long; a HAProxy that does not answer is ended without.
+        """
+        if not self._lock.acquire(timeout=_LAST_LOOK):
+            _log.warning("a HAProxy is ended without a last look at its counters", loadbalancer=lb)
+            return
+        try:
+            look = self._follow_loadbalancers().get(lb)
+            if look is not None:
+                look.follow()
+                look.count()
+                self._save()
+        finally:
+            self._lock.release()
+
     def status(self) -> HeartStatus:
-        """What it has done."""
+        """What it has done, as of the end of the last beat or glance. Waits for nothing."""
+        return self._status
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         with self._lock:
-            return HeartStatus(
-                beats=self._beats,
-                silent=self._silent,
-                silences=dict(self._silences),
-                oversize=self._oversize,
-                split=self._split,
-                size=self._size,
-                coarse=len(self._teller.coarse),
-                untold=self._teller.cut,
-                old_workers=sum(look.old_workers for look in self._looks.values()),
-                unsaved=self._unsaved,
-                destinations=tuple(msgspec.structs.replace(each) for each in self._controllers.destinations),
-            )
+            try:
+                yield
+            finally:
+                self._status = self._told()
+
+    def _told(self) -> HeartStatus:
+        return HeartStatus(
+            beats=self._beats,
+            silent=self._silent,
+            silences=dict(self._silences),
+            oversize=self._oversize,
+            split=self._split,
+            size=self._size,
+            coarse=len(self._teller.coarse),
+            untold=self._teller.cut,
+            old_workers=sum(look.old_workers for look in self._looks.values()),
+            unsaved=self._unsaved,
+            destinations=tuple(msgspec.structs.replace(each) for each in self._controllers.destinations),
+        )
 
     def _run(self) -> None:
         due = self._clock.monotonic()
@@ -183,7 +216,8 @@ class Heart:
                     self.glance()
             except Exception:  # noqa: BLE001 - it is told, and the next beat may be better: silence costs the load balancer its amphora
                 _log.exception("heartbeat failed")
-                self._silences["failed"] += 1
+                with self._locked():
+                    self._silences["failed"] += 1
             wait = due - self._clock.monotonic()
             if wait > 0 and self._wake.wait(min(wait, _GLANCE)):
                 self._wake.clear()

@@ -210,7 +210,12 @@ def test_every_byte_is_told_once_through_reloads_restarts_and_other_hearts(
         clients[4].close()
         eventually(lambda: made.statistics("front", made.beat())["conns"] == 0, "the end of its connection")
 
-        # A restart: another master, other workers, counters from zero.
+        # A restart: another master, other workers, counters from zero. What came since the last beat is counted before.
+        clients.append(Client(made))
+        clients[-1].talk(321)
+        clients[-1].close()
+        eventually(lambda: made.serving.process.stats.show_info()["CurrConns"] == "0", "the end of its connection")
+        made.heart.last_look(made.serving.graph.id)
         made.serving.process.stop(grace=0)
         made.serving.process.start()
         clients.append(Client(made))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,8 +34,13 @@ class Listener:
     def __init__(self) -> None:
         self.counts = Counts()
         self.fault = ""
+        self.looked_at = threading.Event()
+        self.answers = threading.Event()
+        self.answers.set()
 
     def look(self, ledger: Ledger) -> Seen:
+        self.looked_at.set()
+        assert self.answers.wait(60)
         if self.fault:
             raise SystemFault(self.fault)
         ledger.see("ipvs", {"l": self.counts})
@@ -145,6 +152,21 @@ def test_no_beat_is_better_than_a_wrong_one(body: Body) -> None:
         "the settings have no amphora_id or no heartbeat_key": 1,
         "the settings name no controller": 1,
     }
+
+
+def test_how_it_fares_is_told_while_a_beat_waits(body: Body) -> None:
+    assert body.heart.beat()
+    body.listener.answers.clear()
+    body.listener.looked_at.clear()
+    with ThreadPoolExecutor(2) as pool:
+        beat = pool.submit(body.heart.beat)
+        try:
+            assert body.listener.looked_at.wait(10)
+            assert pool.submit(body.heart.status).result(10).beats == 1
+        finally:
+            body.listener.answers.set()
+        assert beat.result(10)
+    assert body.heart.status().beats == 2
 
 
 def test_it_goes_on_after_whatever_happens(body: Body) -> None:
