@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -27,8 +28,8 @@ class Graph(NamedTuple):
     etag: str
 
 
-class GraphCalls:
-    """Part of `AgentClient`. `lb` is the id of a load balancer. What is raised, beside what each call there raises:
+class GraphCalls(ABC):
+    """Part of `AgentClient`, which says how an agent is called. `lb` is the id of a load balancer. What is raised, beside what each call there raises:
 
     * GraphRefused: problems of the graph, all of them;
     * PreconditionFailed: what serves is not what `if_match` says;
@@ -114,6 +115,7 @@ class GraphCalls:
         headers = {} if if_match is None else {"If-Match": if_match}
         return self._call(method, path, content, "application/json" if content else None, headers)
 
+    @abstractmethod
     def _call(
         self,
         method: str,
@@ -122,7 +124,7 @@ class GraphCalls:
         content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        raise NotImplementedError
+        """One request and its answer; an answer that refuses it is raised."""
 
 
 def secret_body(secret: Secret) -> dict[str, str]:
