@@ -1,13 +1,17 @@
 """`Apply`: the one way in which a load balancer changes, whoever wants it to.
 
-staged and validated generation → plan against what runs → `loading` leads to it → commands, or one reload → probe → `current` leads to it.
+staged generation → plan against what runs → validation → `loading` leads to it → commands, or one reload → probe → `current` leads to it.
 Where any of that fails, what served before is loaded again and serves. `kill -9` after any step leaves a generation that is whole, and
 `settle`, at the next start of the agent, finds out which one serves.
+
+Where nothing changes but servers, and by commands, these come before validation, which takes longer than all else together: HAProxy reads
+every word that is different in a command with the parser by which it reads the file, and is asked about the file before anything relies on it.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,13 +22,13 @@ from agent.errors import AgentError, CommandRefused, DeadlineExceeded, RejectedB
 from agent.leaving import split
 from agent.outcomes import Outcome, Way, Why
 from agent.runtime import Runtime
-from agent.servers_state import touched
+from agent.servers_state import Touched, touched
 from agent.stats_socket import StatsSocket
 from compiler.changes import Commands, NoOp, Plan, Reason, Reload, Restart
-from compiler.plan import Files, plan
+from compiler.plan import Files, plan, servers_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from agent.clock import Clock
     from agent.generations import Generation, Generations
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
     from compiler.changes import Command
 
 _LOG = structlog.get_logger("agent.apply")
+
+#: Has the programs that will load a generation look at it; their complaints that do not stop it, in JSON. Raises AgentError where they refuse it.
+Check = Callable[[], Sequence[dict[str, Any]]]
 
 #: Seconds that a worker may take to answer once more when all is done.
 _PROBE_DEADLINE = 10.0
@@ -105,25 +112,27 @@ class Apply:
         """Whether what served last serves, and nothing is left open."""
         return not self.generations.undecided() and self.process.wanted() and self.process.serves()
 
-    def bring(
-        self,
-        new: Generation,
-        *,
-        reload: bool = False,
-        taken: dict[str, float] | None = None,
-        warnings: Sequence[dict[str, Any]] = (),
-    ) -> Outcome:
-        """Has a generation serve; with `reload`, by a new worker in any case. `taken` are steps before, in ms.
+    def bring(self, new: Generation, *, reload: bool = False, taken: dict[str, float] | None = None, check: Check | None = None) -> Outcome:
+        """Has a generation serve; with `reload`, by a new worker in any case. `taken` are steps before, in ms. `check` is for one that nobody
+        has looked at yet, and is discarded if it is refused before anything is changed.
 
-        Raises RejectedByHaproxy, RejectedByKeepalived, SystemFault, OSError: what served before serves then, and is what a boot would start.
+        Raises RejectedByHaproxy, RejectedByKeepalived, SystemFault, OSError, what `check` does: what served before serves then, and is what a
+        boot would start.
         """
         times = _Times(self._step, taken or {})
         wanted_before = self.process.wanted()
         before = self.generations.linked("current")
         with times.step("plan"):
-            forecast = self.forecast(files_of(new), reload=reload)
+            files = files_of(new)
+            forecast = self.forecast(files, reload=reload)
         noted = self.process.loaded()
-        attempt = _Attempt(forecast)
+        attempt = _Attempt(forecast, check)
+        if not (forecast.way == "runtime" and before is not None and servers_alone(files_of(before), files)):
+            try:
+                attempt.validate(times)
+            except (AgentError, OSError):
+                self.generations.discard(new)
+                raise
         try:
             if new != self.generations.linked("loading"):
                 with times.step("load"):
@@ -133,16 +142,13 @@ class Apply:
                 attempt.also = self._beside.follow(new, before)
             with times.step("probe"):
                 self._probe()
+                self.process.note(new.number, _touched(attempt, noted))
         except (AgentError, OSError) as error:
             _LOG.error("configuration not served", loadbalancer=self.process.lb, generation=new.number, error=str(error))
             self._fall_back(error, attempt, new, wanted_before=wanted_before)
             raise
-        changed = touched(forecast.commands, noted.touched if noted else {}) if attempt.way == "runtime" else {}
-        if attempt.way == "noop" and noted is not None:
-            changed = noted.touched
-        self.process.note(new.number, changed)
         self._step("noted")
-        outcome = attempt.outcome(self.process.lb, new, times.taken, warnings)
+        outcome = attempt.outcome(self.process.lb, new, times.taken)
         self.generations.commit(msgspec.json.encode(outcome))
         return outcome
 
@@ -174,7 +180,7 @@ class Apply:
                 with times.step("commands"):
                     attempt.dirty = True
                     # Should we be killed now, the reload that follows must know what was touched.
-                    self.process.note(0, touched(attempt.forecast.commands, noted.touched if noted else {}))
+                    self.process.note(0, _touched(attempt, noted))
                     at_once, then = split(attempt.forecast.commands)
                     Runtime(_Telling(self.process.stats, self._step), self._clock).execute(at_once, patience=0)
                     self._leaving.remove(self.process.lb, self.process.stats, then)
@@ -182,6 +188,7 @@ class Apply:
                 _LOG.warning("commands did not do, so it is reloaded", loadbalancer=self.process.lb, error=str(error))
                 attempt.reasons.append(Why(object="haproxy", field="commands", why=str(error)))
                 attempt.way = "reload"
+        attempt.validate(times)
         if attempt.way == "reload":
             with times.step("reload"):
                 try:
@@ -232,14 +239,23 @@ class Apply:
 class _Attempt:
     """What comes of a forecast. `dirty`: what runs may be another one than before."""
 
-    def __init__(self, forecast: Forecasted) -> None:
+    def __init__(self, forecast: Forecasted, check: Check | None) -> None:
         self.forecast = forecast
+        self._check = check
         self.way: Way = forecast.way
         self.reasons = [why(reason) for reason in forecast.reasons]
         self.also: list[str] = []
         self.dirty = False
+        self._warnings: Sequence[dict[str, Any]] = ()
 
-    def outcome(self, lb: str, generation: Generation, taken: dict[str, float], warnings: Sequence[dict[str, Any]]) -> Outcome:
+    def validate(self, times: _Times) -> None:
+        """Has the generation looked at, where that has not been done yet. Raises what the check does."""
+        if self._check is not None:
+            with times.step("validate"):
+                self._warnings = self._check()
+            self._check = None
+
+    def outcome(self, lb: str, generation: Generation, taken: dict[str, float]) -> Outcome:
         return Outcome(
             loadbalancer=lb,
             way=self.way,
@@ -250,7 +266,7 @@ class _Attempt:
             commands=[str(command) for command in self.forecast.commands],
             steps_ms=taken,
             also=self.also,
-            warnings=list(warnings),
+            warnings=list(self._warnings),
         )
 
 
@@ -284,12 +300,23 @@ class _Times:
         self._tell(name)
 
 
+def _touched(attempt: _Attempt, noted: Loaded | None) -> Touched:
+    """What commands have made of the worker that runs, when this is done."""
+    before = noted.touched if noted else {}
+    return touched(attempt.forecast.commands, before) if attempt.way == "runtime" else before if attempt.way == "noop" else {}
+
+
 def files_of(generation: Generation) -> Files:
     """A generation as a plan sees it. Raises OSError."""
     contents = {name: generation.read(path) for name, path in generation.about.named.items()}
     if generation.about.contract == "2.0":
         contents = {path: file.content for path, file in generation.files().items() if "/" in path}
-    return Files(generation.read("amphora.cfg") + b"\n" + generation.read("haproxy.cfg"), contents)
+    return Files(text_of(generation), contents)
+
+
+def text_of(generation: Generation) -> bytes:
+    """What HAProxy reads of it, as one text. Raises OSError."""
+    return generation.read("amphora.cfg") + b"\n" + generation.read("haproxy.cfg")
 
 
 def why(reason: Reason) -> Why:

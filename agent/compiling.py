@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 import compiler
+from agent.apply import text_of
 from agent.errors import GraphRefused, RejectedByHaproxy
 from compiler.bundle import Bundle, File
 from compiler.haproxy_file import UnreadableFile, read
@@ -74,7 +75,7 @@ def _server_ids(running: Generation | None) -> Mapping[str, int] | None:
         return None
     found = {}
     try:
-        for proxy in read(running.read("haproxy.cfg")).proxies.values():
+        for proxy in read(text_of(running)).proxies.values():
             for server in proxy.servers.values():
                 if "id" in server.own[:-1] and (number := server.own[server.own.index("id") + 1]).isdigit():
                     found[server.name] = int(number)

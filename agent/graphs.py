@@ -6,7 +6,7 @@ Ids have been through `agent.identifiers`.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent import graph_views
 from agent.apply import files_of, why
@@ -58,7 +58,7 @@ class Graphs:
     def put(self, lb: str, content: bytes, if_match: str | None = None, confirm_within: float | None = None) -> Outcome:
         """Has a load balancer be what a body says; with `confirm_within`, for so many seconds, unless `confirm` is called until then.
 
-        Raises InvalidRequest, GraphRefused, PreconditionFailed: with nothing changed; RejectedByHaproxy, RejectedByKeepalived, SystemFault:
+        Raises InvalidRequest, PreconditionFailed: with nothing changed; GraphRefused, RejectedByHaproxy, RejectedByKeepalived, SystemFault:
         what served before serves.
         """
         request = GraphRequest.decode(lb, content)
@@ -208,16 +208,14 @@ class Graphs:
             began = time.monotonic()
             staged = generations.stage(ready.files, "2.0")
             taken["stage"] = _ms(began)
-            began = time.monotonic()
-            try:
-                problems = checked(ready.bundle, staged, self._haproxies.process(lb), self._beside(lb))
-            except AgentError:
-                generations.discard(staged)
-                self._haproxies.tidy(lb)
-                raise
-            taken["validate"] = _ms(began)
-            self._progress.step(lb, "validated")
-            outcome = self._haproxies.bring(lb, staged, taken=taken, warnings=as_json(problems))
+
+            def check() -> list[dict[str, Any]]:
+                return as_json(checked(ready.bundle, staged, self._haproxies.process(lb), self._beside(lb)))
+
+            outcome = self._haproxies.bring(lb, staged, taken=taken, check=check)
+        except AgentError:
+            self._haproxies.tidy(lb)
+            raise
         finally:
             self._progress.end(lb, outcome)
         return outcome

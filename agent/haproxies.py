@@ -14,7 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import structlog
@@ -38,9 +38,9 @@ from compiler.bundle import File
 from compiler.quoting import word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from agent.apply import Beside
+    from agent.apply import Beside, Check
     from agent.check_scripts import CheckScripts
     from agent.haproxy import Haproxy
     from agent.outcomes import Outcome, Way
@@ -257,12 +257,12 @@ class Haproxies:
         *,
         reload: bool = False,
         taken: dict[str, float] | None = None,
-        warnings: Sequence[dict[str, Any]] = (),
+        check: Check | None = None,
     ) -> Outcome:
-        """Has a generation serve. `taken` (step → ms) and `warnings` go into the outcome. Raises as `Apply.bring`."""
+        """Has a generation serve. `taken` (step → ms) goes into the outcome. Raises as `Apply.bring`."""
         self._changes[lb] += 1
         try:
-            return self.apply(lb).bring(generation, reload=reload, taken=taken, warnings=warnings)
+            return self.apply(lb).bring(generation, reload=reload, taken=taken, check=check)
         finally:
             self._changes[lb] += 1
             self._tell()

@@ -7,6 +7,7 @@ see that they differ. Comments, blanks and quotes are not part of what is read. 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -115,8 +116,9 @@ class Configuration(msgspec.Struct, frozen=True):
                 yield ("server", server.name, server.address, *server.defaults, *server.own)
 
 
+@lru_cache(maxsize=2)
 def read(text: bytes) -> Configuration:
-    """The configuration that the text is. Raises UnreadableFile."""
+    """The configuration that the text is. Raises UnreadableFile. The last two are kept: what comes next is compared with what came last."""
     reader = _Reader()
     for number, line in lines(text):
         reader.take(number, line)

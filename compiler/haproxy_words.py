@@ -12,7 +12,8 @@ import re
 VARIABLE = "\0"
 
 _BLANKS = " \t\n\v\f\r"
-_PLAIN = re.compile(f"[^{_BLANKS}]+")
+#: What makes a line more than words between blanks; and what Python takes for a blank, but HAProxy does not.
+_SPECIAL = re.compile("[\"'\\\\#\x1c-\x1f\x85\xa0]")
 #: What ends a word outside of quotes.
 _ENDS = _BLANKS + "#"
 _NAMED = {"n": "\n", "r": "\r", "t": "\t"}
@@ -28,8 +29,8 @@ class UnreadableLine(ValueError):  # noqa: N818  (names what the line is)
 
 def words(line: str) -> tuple[str, ...]:
     """The words of one line, quotes and escapes resolved, without a comment. Raises UnreadableLine."""
-    if not any(special in line for special in "\"'\\#"):
-        return tuple(_PLAIN.findall(line))
+    if _SPECIAL.search(line) is None:
+        return tuple(line.split())
     found: list[str] = []
     #: None between words; a word that is empty quotes is one, too.
     current: str | None = None

@@ -31,6 +31,7 @@ class Role(StrEnum):
 
 
 _OPTIONS = {"crt": Role.CERTIFICATE, "crt-list": Role.CRT_LIST, "ca-file": Role.AUTHORITIES, "crl-file": Role.REVOCATIONS}
+_NAMING = frozenset((*_OPTIONS, "-f"))
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
 
 
@@ -50,6 +51,8 @@ def roles(configuration: Configuration, contents: Mapping[str, bytes]) -> dict[s
 
 def _in_line(line: Words) -> Iterator[tuple[str, Role]]:
     """The files that one line names."""
+    if _NAMING.isdisjoint(line):
+        return
     transport = line[0] in ("bind", "server")
     for word, following in pairwise(line):
         if transport and word in _OPTIONS:

@@ -77,6 +77,17 @@ def plan(old: Files, new: Files, haproxy: Version) -> Plan:
     return draft.plan()
 
 
+def servers_alone(old: Files, new: Files) -> bool:
+    """Whether nothing differs but servers. Raises UnreadableFile."""
+    before, after = read(old.configuration), read(new.configuration)
+    return not (before.fixed or after.fixed) and old.contents == new.contents and _but_servers(before) == _but_servers(after)
+
+
+def _but_servers(configuration: Configuration) -> list[object]:
+    proxies = configuration.proxies.values()
+    return [configuration.sections, *((proxy.kind, proxy.name, proxy.inherited, proxy.lines) for proxy in proxies)]
+
+
 def _fixed(old: Files, new: Files, draft: Draft) -> None:
     """Of a text that has conditions, nobody but HAProxy knows what it says."""
     said = [[line.words for line in lines(files.configuration)] for files in (old, new)]

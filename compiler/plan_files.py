@@ -71,10 +71,12 @@ class _Files:
         changed = [name for name in both if self.old.contents.get(name) != self.new.contents.get(name)]
         for name in sorted(changed, key=lambda name: Role.CRT_LIST in self.old.roles[name]):
             self._file(name)
-        mentioned = {word for line in self.new.configuration.lines() for word in line}
-        for name in sorted(self.old.contents.keys() & self.new.contents.keys() - set(both)):
+        others = sorted(self.old.contents.keys() & self.new.contents.keys() - set(both))
+        changed = [name for name in others if self.old.contents[name] != self.new.contents[name]]
+        mentioned = {word for line in self.new.configuration.lines() for word in line} if changed else set()
+        for name in changed:
             named = re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w./-])")
-            if self.old.contents[name] != self.new.contents[name] and any(named.search(word) for word in mentioned):
+            if any(named.search(word) for word in mentioned):
                 self.draft.reload(name, "content", "has changed; HAProxy reads such a file only when it loads")
 
     def _file(self, name: str) -> None:

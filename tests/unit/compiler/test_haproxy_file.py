@@ -30,6 +30,7 @@ class TestWords:
             ("a b\\", ("a", "b\\")),
             ("a '#' \"#\" #", ("a", "#", "#")),
             ("caf\xe9\xa0au\x85lait", ("caf\xe9\xa0au\x85lait",)),
+            ("a\x1cb c", ("a\x1cb", "c")),
             (r"'caf\xE9' \xE9", (r"caf\xE9", "\xe9")),
         ],
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compiler.changes import Command, Commands, NoOp, Plan, Reason, Reload, Restart
-from compiler.plan import Files, plan
+from compiler.plan import Files, plan, servers_alone
 from hydria.lab.certificates import Authority
 
 PREAMBLE = "global\n maxconn 1000\n stats socket /run/s level admin\ndefaults\n mode http\n timeout client 5s\n"
@@ -47,6 +47,22 @@ class TestNothing:
         made = plan(old, new, VERSION)
         assert isinstance(made, NoOp)
         assert [(reason.object, reason.field) for reason in made.later] == [("global", "tune.ssl.cachesize")]
+
+
+class TestServersAlone:
+    def test_they_come_go_and_change(self) -> None:
+        assert servers_alone(text(), text(servers=("b 192.0.2.2:80 id 2 weight 5", "c 192.0.2.3:80 id 3")))
+        assert servers_alone(text(), text(servers=()))
+
+    def test_anything_else_is_more(self) -> None:
+        assert not servers_alone(text(), text("timeout server 5s"))
+        assert not servers_alone(text(), Files(text().configuration.replace(b"maxconn 1000", b"maxconn 999")))
+        assert not servers_alone(text(), Files(text().configuration.replace(b"backend pool", b"backend other")))
+        assert not servers_alone(text(), Files(text().configuration, {"list": b"a"}))
+
+    def test_of_a_text_with_conditions_nobody_knows(self) -> None:
+        conditional = text(".if defined(X)", ".endif")
+        assert not servers_alone(conditional, conditional)
 
 
 class TestServers:
