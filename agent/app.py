@@ -12,7 +12,7 @@ import flask
 import structlog
 
 from agent.collaborators import Agent
-from agent.routes import amphora, certificates, drains, errors, graphs, interfaces, loadbalancers, lvs, monitoring, trials, vrrp
+from agent.routes import amphora, certificates, drains, errors, graphs, interfaces, loadbalancers, lvs, monitoring, resigning, trials, vrrp
 from agent.routes.counting import count
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def make_app(agent: Agent) -> flask.Flask:
     for part in (amphora, certificates, interfaces, loadbalancers, lvs, vrrp):
         app.register_blueprint(part.blueprint(agent), url_prefix=f"/{API_VERSION}")
     app.register_blueprint(monitoring.blueprint(agent))
-    for part in (graphs, drains, trials):
+    for part in (graphs, drains, trials, resigning):
         app.register_blueprint(part.blueprint(agent), url_prefix="/2.0/loadbalancers")
     return app
 

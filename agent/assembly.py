@@ -38,6 +38,7 @@ from agent.options import Options
 from agent.paths import Paths
 from agent.processes import LocalRunner
 from agent.progress import ProgressBoard
+from agent.resigning import Resigning
 from agent.services.programs import Services
 from agent.services.supervised import SupervisedServices
 from agent.services.systemd import SystemdServices
@@ -132,6 +133,15 @@ class Assembly:
             statistics=AgentStatistics(self._haproxies, lvs),
             graphs=self._graphs,
             drains=drains,
+            resigning=Resigning(
+                self._haproxies,
+                self._health,
+                paths,
+                holds=lambda address: holds(namespace, address),
+                namespace=namespace,
+                runner=runner,
+                clock=clock,
+            ),
             tally=tally,
         )
 
@@ -146,6 +156,7 @@ class Assembly:
         for problem in self._services.restore():
             _log.error("not all programs are as they should be", problem=problem)
         self._haproxies.followers.append(self._metrics.follow)
+        self._haproxies.ending.append(self.heart.last_look)
         self._health.start()
         self._graphs.watch_trials()
         threading.Thread(target=lambda: self._settle(self.network.restore), name="restore", daemon=True).start()

@@ -11,7 +11,7 @@ import msgspec
 
 from agent.errors import UnexpectedAnswer
 from agent.identifiers import object_id
-from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Status, Trial
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Resigned, Status, Trial
 from compiler import documents
 
 if TYPE_CHECKING:
@@ -106,6 +106,10 @@ class GraphCalls(ABC):
     def undrain(self, lb: str, member: str) -> None:
         """Gives a drained member its share again. Raises NotFoundError where it is not drained."""
         self._ask("DELETE", f"/2.0/loadbalancers/{_id(lb)}/members/{_id(member)}/drain")
+
+    def resign(self, lb: str, within: float = 1.0) -> Resigned:
+        """Has the amphora give the VIPs of a pair away, when no request is in progress or after `within` seconds. Raises ConflictError."""
+        return _decode(self._ask("POST", f"/2.0/loadbalancers/{_id(lb)}/resign?within={within:g}", b""), Resigned)
 
     def watch(self, lb: str, after: int = 0, *, wait: float = 20.0) -> Progress:
         """Where changes are; returns when there is something that came after the event `after`, or after `wait` seconds."""

@@ -14,7 +14,7 @@ from agent import statistics
 from agent.haproxies import Listener
 from agent.metrics.tally import Tally
 from agent.network.requests import NetworkPlug, Rule, VipPlug
-from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Status, Trial
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, Outcome, Progress, Resigned, Status, Trial
 from agent.settings import LiveSettings
 
 
@@ -175,6 +175,13 @@ class Drains(Protocol):
         """Gives it its share again."""
 
 
+class Resigning(Protocol):
+    """See `agent.resigning.Resigning`."""
+
+    def resign(self, lb: str, within: float, /) -> Resigned:
+        """Gives the VIPs of a pair away."""
+
+
 class Metrics(Protocol):
     """See `agent.metrics.own.OwnMetrics`."""
 
@@ -231,4 +238,5 @@ class Agent:
     statistics: Statistics
     graphs: Graphs
     drains: Drains
+    resigning: Resigning
     tally: Tally

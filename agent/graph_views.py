@@ -35,8 +35,13 @@ def graph(generations: Generations) -> tuple[bytes, str]:
     return current.read(GRAPH), current.about.etag
 
 
+class _Additional(msgspec.Struct):
+    ip_address: str
+
+
 class _Vip(msgspec.Struct):
     vip_address: str
+    additional_vips: tuple[_Additional, ...] = ()
 
 
 class _Graph(msgspec.Struct):
@@ -48,6 +53,12 @@ def vip(current: Generation | None) -> str | None:
     if current is None or not current.has(GRAPH):
         return None
     return msgspec.json.decode(current.read(GRAPH), type=_Graph).loadbalancer.vip_address
+
+
+def vips(current: Generation) -> list[str]:
+    """All VIPs of a generation that a graph has made, the primary one first."""
+    found = msgspec.json.decode(current.read(GRAPH), type=_Graph).loadbalancer
+    return [vip for vip in (found.vip_address, *(more.ip_address for more in found.additional_vips)) if vip]
 
 
 def files(generations: Generations, number: int | None) -> list[FileInfo]:

@@ -16,7 +16,7 @@ from agent.graph_request import Body
 from agent.identifiers import CERTIFICATE_NAME, ID
 from agent.network.requests import NetworkBody, Rule, VipBody
 from agent.network.words import MAC, Address, Mac, Subnet
-from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, GraphRefusal, Outcome, Progress, Status, Trial
+from agent.outcomes import Drain, FileInfo, Forecast, GenerationInfo, GraphRefusal, Outcome, Progress, Resigned, Status, Trial
 from agent.routes.actions import ACTIONS
 from agent.routes.bodies import CERTIFICATE, CONFIGURATION, DESCRIPTION, OWN
 from agent.statistics import Statistics
@@ -115,6 +115,12 @@ GRAPHS = {
     "drains.drain": Operation("A member gets no new clients", answer=Drain, refusals=(404,), query=("deadline",)),
     "drains.drained": Operation("How far that is", answer=Drain, refusals=(404,)),
     "drains.undrain": Operation("It gets its share again", answer=None, status=204, refusals=(404,)),
+    "resigning.resign": Operation(
+        "The amphora of a pair that has the VIPs gives them away when no request is in progress",
+        answer=Resigned,
+        refusals=(404, 409),
+        query=("within",),
+    ),
     "monitoring.statistics": Operation("A row for each listener, pool and member", answer=Statistics),
 }
 #: Contract → its operations, and what its routes begin with.
@@ -133,7 +139,7 @@ _QUERY: dict[str, dict[str, Any]] = {
     "dry_run": {"enum": ["0", "1"]},
     "confirm_within": {"type": "number", "minimum": 1, "maximum": LONGEST, "description": "Seconds"},
     "generation": {"type": "integer", "minimum": 1},
-    **dict.fromkeys(("after", "wait", "deadline"), _NUMBER),
+    **dict.fromkeys(("after", "wait", "deadline", "within"), _NUMBER),
 }
 
 _STRINGS: dict[type, dict[str, Any]] = {

@@ -129,6 +129,17 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     vip_here: bool | None = None
 
 
+class Resigned(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of giving VIPs away. `resigned`: whether they were here; `connections` of clients that were still there; `seconds` until the
+    VIPs were gone, in which nobody got a new connection.
+    """
+
+    loadbalancer: str
+    resigned: bool
+    connections: int
+    seconds: float
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where changes of a load balancer are. `event` grows with each step: ask for what comes after it."""
 

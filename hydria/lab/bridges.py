@@ -60,6 +60,13 @@ def pull(hypervisor: Path, port: str, *, out: bool) -> None:
         links.link("set", index=_index(links, port), state="down" if out else "up")
 
 
+def unplug(hypervisor: Path, port: str) -> None:
+    """Removes a port and its cable; an absent one is fine."""
+    with _links(hypervisor) as links:
+        for index in links.link_lookup(ifname=port):
+            links.link("del", index=index)
+
+
 def neighbours(namespace: Path) -> dict[str, str]:
     """Address → hardware address, as the namespace knows them now; nothing is asked."""
     with _links(namespace) as links:
@@ -98,8 +105,8 @@ def _index(links: Any, name: str) -> int:
 @contextmanager
 def _links(namespace: Path) -> Iterator[Any]:
     # It takes a while to be imported, and `--help` needs none of it.
-    from pyroute2 import IPRoute  # noqa: PLC0415
-    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+    from pyroute2 import IPRoute  # type: ignore[import-untyped] # noqa: PLC0415
+    from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped] # noqa: PLC0415
 
     with inside(namespace):
         try:

@@ -53,7 +53,13 @@ def build(name: str, text: bytes, wishes: Wishes, given: Mapping[str, Secret], t
         _launch(directory)
         _cables(lab)
         tell("members and amphorae")
-        lab.call(HYPERVISOR, "run", command=[sys.executable, "-m", "hydria.lab.attendant", str(directory)], log=str(directory / "attendant.log"), network=MEMBERS)
+        lab.call(
+            HYPERVISOR,
+            "run",
+            command=[sys.executable, "-m", "hydria.lab.attendant", str(directory)],
+            log=str(directory / "attendant.log"),
+            network=MEMBERS,
+        )
         for one in wanted.amphorae:
             amphorae.boot(lab, one)
         material = {**_made(wanted, directory), **given}

@@ -60,12 +60,12 @@ class FirstProcess:
         for number in _SIGNALS:
             signal.signal(number, lambda *_: None)
         while True:
-            ready, _, _ = select.select([self._listener, woken], [], [])
+            ready, _, _ = select.select([self._listener.fileno(), woken], [], [])
             if woken in ready:
                 with suppress(BlockingIOError):
                     os.read(woken, 4096)
             _lay_to_rest()
-            if self._listener in ready:
+            if self._listener.fileno() in ready:
                 with self._listener.accept()[0] as asking:
                     asking.settimeout(10)
                     with suppress(OSError):
@@ -125,7 +125,7 @@ class FirstProcess:
 
 
 def _furnish(directory: Path, name: str) -> None:
-    """What a machine sees: its own processes and interfaces, an empty /run, and the lab's directory where it is elsewhere."""
+    """What a machine sees: its own processes and interfaces, an empty /run, its own name, and the lab's directory where it is elsewhere."""
     held = os.open(directory, os.O_PATH)
     socket.sethostname(name)
     syscalls.mount("proc", "/proc", "proc")
@@ -136,6 +136,12 @@ def _furnish(directory: Path, name: str) -> None:
     # A descriptor's link leads to the directory also where something else is mounted over the way to it by now.
     syscalls.mount(f"/proc/self/fd/{held}", directory, flags=syscalls.BIND)
     os.close(held)
+    # keepalived asks for the machine's own name when it starts, for ten seconds where nobody answers.
+    for place, text in (("/etc/hosts", f"127.0.0.1 localhost {name}\n::1 localhost {name}\n"), ("/etc/resolv.conf", "")):
+        own = Path("/run", Path(place).name)
+        own.write_text(text)
+        with suppress(OSError):  # where there is none, nobody is asked
+            syscalls.mount(str(own), place, flags=syscalls.BIND)
 
 
 def _root_of_our_own(place: Path) -> None:

@@ -71,7 +71,9 @@ def found(name: str) -> Path:
         others = f"; there is {', '.join(names())}" if names() else ""
         raise NotFoundError(f"there is no lab {name}{others}")
     if not (directory / UP).exists():
-        raise ConflictError(f"the lab {name} is being made, or making it was broken off: `hydria lab down --name {name}` removes what there is")
+        raise ConflictError(
+            f"the lab {name} is being made, or making it was broken off: `hydria lab down --name {name}` removes what there is"
+        )
     return directory
 
 

@@ -133,7 +133,9 @@ def plan(name: str, text: bytes, wishes: Wishes) -> Plan:
     given = compiler.load(text)
     vips = [vip for vip in (given.vip_address, *(more.ip_address for more in given.additional_vips)) if vip]
     if not vips:
-        raise compiler.ProblemError([compiler.Problem(path="loadbalancer.vip_address", code="missing-field", message="none given; clients have to go somewhere")])
+        raise compiler.ProblemError(
+            [compiler.Problem(path="loadbalancer.vip_address", code="missing-field", message="none given; clients have to go somewhere")]
+        )
     subnets = tuple(_subnet(vip, vips) for vip in vips)
     document = documents.parse(text)
     inside = document["loadbalancer"] if set(document) == {"loadbalancer"} else document

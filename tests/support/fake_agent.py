@@ -206,6 +206,7 @@ class FakeAgent:
         self.certificates = FakeCertificates()
         self.graphs = FakeGraphs()
         self.drains = FakeGraphs()
+        self.resigning = FakeGraphs()
         self.tally = Tally()
         self.agent = Agent(
             settings=self.settings,
@@ -220,5 +221,6 @@ class FakeAgent:
             statistics=FakeStatistics(),
             graphs=self.graphs,
             drains=self.drains,
+            resigning=self.resigning,
             tally=self.tally,
         )
