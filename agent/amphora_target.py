@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent.amphora_additions import nobodys_group
 from agent.errors import GraphRefused
-from agent.haproxies import nobodys_group
 from agent.haproxy import Haproxy
 from compiler.errors import ProblemError
 from compiler.target import Target

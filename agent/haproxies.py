@@ -6,9 +6,6 @@ business; here is what the 1.0 contract makes of them, one change to a load bala
 
 from __future__ import annotations
 
-import base64
-import grp
-import hashlib
 import shutil
 from collections import Counter
 from contextlib import suppress
@@ -20,6 +17,7 @@ import msgspec
 import structlog
 
 from agent import haproxy_text
+from agent.amphora_additions import Certified, additions
 from agent.apply import Apply
 from agent.certificates import Certificates
 from agent.clock import Clock, SystemClock
@@ -31,11 +29,9 @@ from agent.haproxy_process import HaproxyProcess
 from agent.identifiers import is_object_id
 from agent.leaving import Leaving
 from agent.locks import Locks
-from agent.named_contents import named, put_back
+from agent.named_contents import named
 from agent.processes import LocalRunner, Runner
-from agent.texts import render
 from compiler.bundle import File
-from compiler.quoting import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +46,6 @@ if TYPE_CHECKING:
     from agent.stats_socket import StatsSocket
 
 _LOG = structlog.get_logger("agent.haproxies")
-
-#: Seconds that an old worker may go on after a reload, and reloads that it may see, where the controller does not say.
-_HARD_STOP_AFTER = 3600
-_MAX_RELOADS = 50
 
 #: How a change is told.
 _DONE: dict[Way, str] = {"noop": "runs", "runtime": "changed", "reload": "reloaded", "restart": "restarted", "start": "started"}
@@ -105,6 +97,8 @@ class Haproxies:
         self._changes: Counter[str] = Counter()
         #: Called when another configuration serves, or none does any more: from any thread, and not to be waited in for long.
         self.followers: list[Callable[[], None]] = []
+        #: Called with a load balancer before its HAProxy is ended, or another one takes its place: not at a reload.
+        self.ending: list[Callable[[str], None]] = []
 
     # --- the 1.0 contract ---
 
@@ -112,8 +106,8 @@ class Haproxies:
         """Takes in a configuration, to be served from the next start or reload on. Raises RejectedByHaproxy, with nothing changed; OSError."""
         with self.locks(lb):
             self.prepare(lb)
-            additions = self._additions(lb, peer_name(amphora), text)
-            files = {"haproxy.cfg": File(text, 0o600, secret=True), "amphora.cfg": File(additions, 0o600)}
+            added = additions(amphora, text, self._paths.admin_socket(lb))
+            files = {"haproxy.cfg": File(text, 0o600, secret=True), "amphora.cfg": File(added, 0o600)}
             generations = self.generations(lb)
             staged = generations.stage(files, "1.0")
             try:
@@ -234,7 +228,14 @@ class Haproxies:
     def process(self, lb: str) -> HaproxyProcess:
         """Its HAProxy."""
         return HaproxyProcess(
-            lb, self._paths, self._services, self._haproxy, namespace=self._namespace, runner=self._runner, clock=self._clock
+            lb,
+            self._paths,
+            self._services,
+            self._haproxy,
+            namespace=self._namespace,
+            runner=self._runner,
+            clock=self._clock,
+            ending=partial(self._about_to_end, lb),
         )
 
     def apply(self, lb: str) -> Apply:
@@ -305,51 +306,13 @@ class Haproxies:
         for follower in self.followers:
             follower()
 
-    def _additions(self, lb: str, peer: str, text: bytes) -> bytes:
-        said = haproxy_text.read(text)
-        return render(
-            "haproxy/amphora.cfg.j2",
-            peer=word(peer),
-            group=word(nobodys_group()) if said.user and not said.group else None,
-            hard_stop_after=_HARD_STOP_AFTER,
-            max_reloads=_MAX_RELOADS,
-            admin_socket=word(str(self._paths.admin_socket(lb))),
-        )
+    def _about_to_end(self, lb: str) -> None:
+        for told in self.ending:
+            try:
+                told(lb)
+            except (AgentError, OSError) as error:
+                _LOG.error("a HAProxy is ended, and not all could be done before", loadbalancer=lb, error=str(error))
 
     def _must_exist(self, lb: str) -> None:
         if not self.generations(lb).exists():
             raise NotFoundError(f"there is no load balancer {lb}")
-
-
-class Certified:
-    """What is beside a configuration that a controller of the 1.0 contract sends: certificates below a directory."""
-
-    def __init__(self, certificates: Path) -> None:
-        self._certificates = certificates
-
-    def differences(self, generation: Generation) -> list[str]:  # noqa: ARG002 - see `agent.apply.Beside`
-        """None that anybody would mend."""
-        return []
-
-    def follow(self, generation: Generation, before: Generation | None) -> list[str]:  # noqa: ARG002 - see `agent.apply.Beside`
-        """They are where their controller put them."""
-        return []
-
-    def put_back(self, generation: Generation) -> None:
-        """Has them be what they were."""
-        put_back(generation, self._certificates)
-
-
-def peer_name(amphora: str) -> str:
-    """What Octavia's configurations call this amphora among the peers: a name that HAProxy takes, made from the id."""
-    digest = hashlib.sha1(amphora.encode(), usedforsecurity=False).digest()
-    name = base64.b64encode(digest, altchars=b"_-").decode().rstrip("=")
-    return f"x{name[1:]}" if name.startswith("-") else name
-
-
-def nobodys_group() -> str:
-    """The group that goes with `user nobody`: distributions disagree."""
-    for name in ("nogroup", "nobody"):
-        with suppress(KeyError):
-            return grp.getgrnam(name).gr_name
-    return "daemon"

@@ -19,9 +19,13 @@ import pytest
 from support.polling import eventually
 from support.programs import AMPHORA, Programs, amphora, kill_everything
 
+from agent.amphora_additions import peer_name
 from agent.errors import NotFoundError, RejectedByHaproxy
-from agent.haproxies import Listener, peer_name
+from agent.haproxies import Listener
 from agent.haproxy import Haproxy
+from agent.heartbeat.counters import load
+from agent.heartbeat.heart import Heart
+from agent.settings import LiveSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -347,6 +351,24 @@ def test_connections_outlive_reloads_and_end_with_a_stop(serving: Programs) -> N
         while connection.recv(4096):
             pass
     assert serving.haproxies.old_workers(LB) == []
+
+
+@pytest.mark.parametrize("way", ["stop", "restart"])
+def test_what_it_counted_is_looked_at_before_it_ends(serving: Programs, tmp_path: Path, way: str) -> None:
+    conf = tmp_path / "agent.conf"
+    conf.write_text("[DEFAULT]\n")
+    heart = Heart(LiveSettings(conf), serving.paths, serving.haproxies.loadbalancers, lambda: False)
+    serving.haproxies.ending.append(heart.last_look)
+    answer(serving)
+    heart.beat()
+    for _ in range(3):
+        answer(serving)
+    if way == "stop":
+        serving.haproxies.stop(LB)
+    else:
+        serving.haproxies.process(LB).restart()
+    heart.stop()
+    assert load(serving.paths.state / "counters.json", "").owed[LISTENER].connections == 4
 
 
 def test_old_workers_are_limited(programs: Programs) -> None:

@@ -15,7 +15,7 @@ import pytest
 from support.polling import eventually
 from support.programs import AMPHORA, Programs, amphora
 
-from agent.haproxies import peer_name
+from agent.amphora_additions import peer_name
 from agent.metrics.exporters import Exporters
 from agent.metrics.following import Following
 
