@@ -157,7 +157,6 @@ class Assembly:
             _log.error("not all programs are as they should be", problem=problem)
         self._haproxies.followers.append(self._metrics.follow)
         self._haproxies.ending.append(self.heart.last_look)
-        self._haproxies.ending.append(self.heart.last_look)
         self._health.start()
         self._graphs.watch_trials()
         threading.Thread(target=lambda: self._settle(self.network.restore), name="restore", daemon=True).start()
