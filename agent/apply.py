@@ -59,12 +59,13 @@ class Beside(Protocol):
 
 
 class Forecasted(msgspec.Struct, frozen=True):
-    """What it would take, in which way; `commands` where there are some."""
+    """What it would take, in which way; `commands` where there are some; `servers_alone`: they are for all that is different."""
 
     way: Way
     reasons: tuple[Reason, ...] = ()
     later: tuple[Reason, ...] = ()
     commands: tuple[Command, ...] = ()
+    servers_alone: bool = False
 
 
 class Apply:
@@ -98,13 +99,14 @@ class Apply:
             return Forecasted("reload", (Reason("haproxy", "configuration", "it is not known what runs"),))
         if not self._is_known(old):
             return Forecasted("reload", (Reason("haproxy", "process", "it has come by itself; what it has loaded is not known"),))
+        running = files_of(old)
         try:
-            found = plan(files_of(old), new, self.process.version())
+            found = plan(running, new, self.process.version())
         except SocketFault as error:
             return Forecasted("reload", (Reason("haproxy", "socket", str(error)),))
         if reload and isinstance(found, NoOp | Commands):
             return Forecasted("reload", (Reason("haproxy", "configuration", "a reload was asked for"),))
-        return _forecasted(found)
+        return _forecasted(found, alone=isinstance(found, Commands) and servers_alone(running, new))
 
     # --- doing it ---
 
@@ -123,11 +125,10 @@ class Apply:
         wanted_before = self.process.wanted()
         before = self.generations.linked("current")
         with times.step("plan"):
-            files = files_of(new)
-            forecast = self.forecast(files, reload=reload)
+            forecast = self.forecast(files_of(new), reload=reload)
         noted = self.process.loaded()
         attempt = _Attempt(forecast, check)
-        if not (forecast.way == "runtime" and before is not None and servers_alone(files_of(before), files)):
+        if not forecast.servers_alone:
             try:
                 attempt.validate(times)
             except (AgentError, OSError):
@@ -324,11 +325,11 @@ def why(reason: Reason) -> Why:
     return Why(object=reason.object, field=reason.field, why=reason.why)
 
 
-def _forecasted(found: Plan) -> Forecasted:
+def _forecasted(found: Plan, *, alone: bool) -> Forecasted:
     if isinstance(found, NoOp):
         return Forecasted("noop", later=found.later)
     if isinstance(found, Commands):
-        return Forecasted("runtime", later=found.later, commands=found.commands)
+        return Forecasted("runtime", later=found.later, commands=found.commands, servers_alone=alone)
     if isinstance(found, Reload):
         return Forecasted("reload", found.reasons)
     assert isinstance(found, Restart)  # noqa: S101 - there is no other

@@ -18,12 +18,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from agent.client import AgentClient
 from agent.clock import SystemClock, wait_until
-from agent.errors import AgentError, SocketFault
+from agent.errors import SocketFault
 from agent.network.namespaces import entered
 from agent.paths import NAMESPACE
 from agent.stats_socket import MasterSocket, StatsSocket
@@ -35,7 +35,7 @@ ROUNDS = 15
 HAPROXY = "/usr/sbin/haproxy"
 OTHER = str(uuid.UUID(int=9, version=4))
 #: Seconds between two looks at HAProxy.
-_LOOK = 0.001
+_LOOK = 0.002
 _PORT_OF_MEMBERS = 8081
 
 TEXT = """\
@@ -179,79 +179,98 @@ class Octavias:
         subprocess.run([HAPROXY, "-c", "-q", "-f", file], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+class Controller:
+    """Somebody who may ask the agent, and keeps a connection as Octavia's controller does."""
+
+    def __init__(self, directory: Path) -> None:
+        agents, controllers = Authority("agents"), Authority("controllers")
+        (directory / "server.pem").write_bytes(agents.server(AMPHORA).bundle_pem)
+        (directory / "client_ca.pem").write_bytes(controllers.certificate_pem)
+        self._context = agents.client_context(certificate=controllers.client("controller"))
+        self._connection = HTTPConnection("agent")
+
+    def connected(self) -> bool:
+        """Whether the agent is there, and has proven that it lets in nobody else."""
+        with suppress(OSError):
+            raw = socket.create_connection(("127.0.0.1", PORT), timeout=60)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._connection.sock = self._context.wrap_socket(raw, server_hostname=AMPHORA)
+            return bool(self.ask("GET", "/"))
+        return False
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """What the agent answers."""
+        self._connection.request(method, path, body)
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if not 200 <= answer.status < 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {content[:500]!r}")
+        return json.loads(content)
+
+    def put(self, content: bytes) -> dict[str, float]:
+        """Hydria's way. How long each step took."""
+        outcome = self.ask("PUT", f"/2.0/loadbalancers/{LB}", content)
+        if outcome["way"] in ("reload", "restart"):
+            raise RuntimeError(f"{outcome['way']}, not by commands: {outcome['reasons']}")
+        steps: dict[str, float] = outcome["steps_ms"]
+        return steps
+
+    def upload(self, content: bytes, then: str = "reload") -> None:
+        """Octavia's way."""
+        self.ask("PUT", f"/1.0/loadbalancer/{AMPHORA}/{OTHER}/haproxy", content)
+        said = self.ask("PUT", f"/1.0/loadbalancer/{OTHER}/{then}")["details"]
+        if not said.startswith(f"haproxy for {OTHER} {then}ed"):
+            raise RuntimeError(said)
+
+
 @contextmanager
-def agent(directory: Path) -> Iterator[AgentClient]:
-    """One that runs, and somebody who may ask it."""
-    agents, controllers = Authority("agents"), Authority("controllers")
-    trusted, certificate = directory / "agents.pem", directory / "client.pem"
-    (directory / "server.pem").write_bytes(agents.server(AMPHORA).bundle_pem)
-    (directory / "client_ca.pem").write_bytes(controllers.certificate_pem)
-    trusted.write_bytes(agents.certificate_pem)
-    certificate.write_bytes(controllers.client("controller").bundle_pem)
+def agent(directory: Path) -> Iterator[Controller]:
+    """One that runs, and its controller."""
+    controller = Controller(directory)
     settings = SETTINGS.format(base=BASE, port=PORT, controller=9, directory=directory, amphora=AMPHORA)
     (directory / "agent.conf").write_text(settings)
     places = ("--octavia-conf", f"{directory}/agent.conf", "--run-dir", "/run/hydria", "--state-dir", "/var/lib/hydria")
     command = [str(Path(sys.executable).with_name("hydria-agent")), *places, "--services", "supervised", "serve"]
-    client = AgentClient("127.0.0.1", PORT, amphora_id=AMPHORA, ca=trusted, certificate=certificate)
-
-    def answers() -> bool:
-        with suppress(AgentError):
-            return client.version() != ""
-        return False
-
     with (directory / "log").open("wb") as said:
         process = subprocess.Popen(command, cwd="/", stdout=said, stderr=said)
         try:
-            if not wait_until(answers, 60, SystemClock()):
+            if not wait_until(controller.connected, 60, SystemClock()):
                 raise RuntimeError(f"it does not serve:\n{Path(said.name).read_text()}")
-            yield client
+            yield controller
         finally:
             process.terminate()
             process.wait()
 
 
 def measure() -> dict[str, list[dict[str, Any]]]:
-    with tempfile.TemporaryDirectory(dir="/var/lib") as name, agent(Path(name)) as client:
+    with tempfile.TemporaryDirectory(dir="/var/lib") as name, agent(Path(name)) as controller:
         _members()
-        client.put_loadbalancer(LB, graph([1] * MEMBERS))
-        client.upload_haproxy(OTHER, text([1] * MEMBERS, 0))
-        client.start(OTHER)
+        controller.put(graph([1] * MEMBERS))
+        controller.upload(text([1] * MEMBERS, 0), "start")
         octavias = Octavias(Path(name))
         with octavias.running():
-            return _rounds(client, octavias)
+            return _rounds(controller, octavias)
 
 
-def _rounds(client: AgentClient, octavias: Octavias) -> dict[str, list[dict[str, Any]]]:
+def _rounds(controller: Controller, octavias: Octavias) -> dict[str, list[dict[str, Any]]]:
     ours, theirs, by_hand = (Watched(path) for path in (Path(f"/run/hydria/{LB}.sock"), Path(f"/run/hydria/{OTHER}.sock"), octavias.socket))
     found: dict[str, list[dict[str, Any]]] = {}
-
-    def put(content: bytes) -> dict[str, float]:
-        outcome = client.put_loadbalancer(LB, content)
-        if outcome.way != "runtime":
-            raise RuntimeError(f"{outcome.way}, not by commands: {', '.join(map(str, outcome.reasons))}")
-        return outcome.steps_ms
-
-    def upload(content: bytes) -> None:
-        client.upload_haproxy(OTHER, content)
-        if not (said := client.reload(OTHER)).startswith(f"haproxy for {OTHER} reloaded"):
-            raise RuntimeError(said)
-
     for turn in range(1, ROUNDS + 1):
         number, weight = 97 * turn, 1 + turn
         changed = [1] * MEMBERS
         changed[number] = weight
         added = [*changed, weight]
         changes: list[tuple[str, Watched, Callable[[bytes], Any], bytes, int]] = [
-            ("weight", ours, put, graph(changed), number),
-            ("weight by reload", theirs, upload, text(changed, 2 * turn), number),
+            ("weight", ours, controller.put, graph(changed), number),
+            ("addition", ours, controller.put, graph(added), MEMBERS),
+            ("weight by reload", theirs, controller.upload, text(changed, 2 * turn), number),
+            ("addition by reload", theirs, controller.upload, text(added, 2 * turn + 1), MEMBERS),
             ("programs", by_hand, octavias.change, octavias.text(changed, turn), number),
-            ("addition", ours, put, graph(added), MEMBERS),
-            ("addition by reload", theirs, upload, text(added, 2 * turn + 1), MEMBERS),
         ]
+        # Away with the last turn's member. An amphora has one load balancer; what the agent still knows of the last one is to be this.
+        controller.put(graph([1] * MEMBERS))
         for way, one, change, content, server in changes:
             found.setdefault(way, []).append(one.measure(partial(change, content), server, weight))
-        # The next turn begins without that member.
-        put(graph(changed))
     return found
 
 

@@ -59,7 +59,7 @@ class Line(NamedTuple):
     words: Words
 
 
-class Server(NamedTuple):
+class Server(msgspec.Struct, frozen=True, gc=False):
     """A `server` line. `own` are its options; `defaults` those of the `default-server` lines before it, which it may take back."""
 
     name: str

@@ -71,7 +71,7 @@ class _Servers:
                 self._remove(server)
         for name, server in after.items():
             was = before.get(name)
-            if was is not None and was[1:] != server[1:]:
+            if was is not None and was != server:
                 self._change(was, server)
         self._order()
 
