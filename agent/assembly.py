@@ -15,6 +15,7 @@ from agent.certificates import Certificates
 from agent.check_scripts import CheckScripts
 from agent.clock import SystemClock
 from agent.collaborators import Agent
+from agent.configuration import directory
 from agent.drains import Drains
 from agent.errors import AgentError
 from agent.graphs import Graphs
@@ -60,9 +61,9 @@ class Assembly:
         self.settings = LiveSettings(options.octavia_conf)
         self.settings.followers.append(self._follow)
         self._started_with = settings = self.settings.current
-        for directory in (options.run_dir, options.state_dir):
+        for place in (options.run_dir, options.state_dir):
             # Not secret: check scripts that run as nobody look there for process ids.
-            directory.mkdir(0o755, parents=True, exist_ok=True)
+            directory(place)
         paths = Paths.of(settings, options.run_dir, options.state_dir)
         runner, clock, namespace = LocalRunner(), SystemClock(), options.namespace
         self._services: Services = (
@@ -94,9 +95,9 @@ class Assembly:
         )
         machine = Machine(runner, settings.haproxy_cmd)
         target = AmphoraTarget(self.settings, paths, keepalived, runner, lambda: int(machine.measurements()["memory"]["total"]) * 1024)
-        drains = Drains(self._haproxies, clock)
+        self._drains = Drains(self._haproxies, clock, paths.drains)
         self._health = VrrpHealth(self._haproxies, paths, clock)
-        self._haproxies.followers.append(drains.follow)
+        self._haproxies.followers.append(self._drains.follow)
         lvs = LvsLook(Ipvs(namespace), self._running_lvs, paths.lvs_conf, time.time)
         self.heart = Heart(
             self.settings,
@@ -132,7 +133,7 @@ class Assembly:
             metrics=OwnMetrics(sources),
             statistics=AgentStatistics(self._haproxies, lvs),
             graphs=self._graphs,
-            drains=drains,
+            drains=self._drains,
             resigning=Resigning(
                 self._haproxies,
                 self._health,
@@ -153,8 +154,8 @@ class Assembly:
         """
         for problem in _tried(self.network.prepare):
             _log.error("the network is not as it should be", problem=problem)
-        for problem in self._services.restore():
-            _log.error("not all programs are as they should be", problem=problem)
+        for problem in (*self._services.restore(), *self._drains.restore()):
+            _log.error("not all is as it should be", problem=problem)
         self._haproxies.followers.append(self._metrics.follow)
         self._haproxies.ending.append(self.heart.last_look)
         self._health.start()

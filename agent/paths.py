@@ -79,6 +79,11 @@ class Paths(msgspec.Struct, frozen=True):
         """What is known of the worker that runs."""
         return self.run / f"{lb}.loaded"
 
+    @property
+    def drains(self) -> Path:
+        """Members that get no new clients."""
+        return self.run / "drains.json"
+
     def certificate(self, lb: str, name: str) -> Path:
         """One of a load balancer's certificates, CRLs and lists of them."""
         return self.certificates / lb / name
