@@ -34,6 +34,7 @@ VERBS = {
     "drain": "Give a member no new clients, and tell when those that it has are gone.",
     "explain": "Say which object caused a rendered line, and which lines an object caused.",
     "import": "Join what `openstack loadbalancer …` and the Octavia API print into one graph.",
+    "lab": "A load balancer on this machine as a cloud would have it: a pair of amphorae, members, clients, and what can go wrong.",
     "plan": "Say what changes, and for whom, when a load-balancer graph takes the place of another, here or at an agent.",
     "push": "Have agents serve a load-balancer graph, without a reload where that can be.",
     "render": "Turn a load-balancer graph into configuration files.",

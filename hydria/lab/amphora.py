@@ -76,7 +76,7 @@ def boot(lab: Lab, amphora: Amphora) -> None:
         "members": ("ens5", amphora.members_mac),
     }
     for network, (interface, mac) in interfaces.items():
-        bridges.cable(hypervisor, NETWORKS[network], port(amphora.name, network), machine, interface, mac)
+        bridges.cable(hypervisor, NETWORKS[network], port(amphora.name, network), machine, interface=interface, mac=mac)
     bridges.settle(machine, "mgmt0", [f"{amphora.management}/{_MANAGEMENT_PREFIX}"])
     start_agent(lab, amphora, restoring=again)
 

@@ -23,7 +23,7 @@ def bridge(hypervisor: Path, name: str) -> None:
         links.link("set", index=_index(links, name), state="up")
 
 
-def cable(hypervisor: Path, bridge_name: str, port: str, machine: Path, interface: str, mac: str | None = None) -> None:
+def cable(hypervisor: Path, bridge_name: str, port: str, machine: Path, *, interface: str, mac: str | None = None) -> None:
     """A cable from the network to a new interface of the machine, as a hypervisor plugs one into a running machine: it is there, and down."""
     with _links(hypervisor) as links, machine.open("rb") as there:
         peer: dict[str, Any] = {"ifname": interface, "net_ns_fd": there.fileno()} | ({} if mac is None else {"address": mac})

@@ -126,10 +126,10 @@ def _cables(lab: Lab) -> None:
     for name in (CLIENTS, MEMBERS):
         lab.call(HYPERVISOR, "network", name=name)
         bridges.bring_up_loopback(lab.network(name))
-    bridges.cable(hypervisor, NETWORKS["vip"], CLIENTS, lab.network(CLIENTS), "eth0")
+    bridges.cable(hypervisor, NETWORKS["vip"], CLIENTS, lab.network(CLIENTS), interface="eth0")
     clients = [f"{address}/{subnet.prefix}" for subnet in lab.plan.subnets for address in (subnet.gateway, *subnet.clients)]
     bridges.settle(lab.network(CLIENTS), "eth0", list(dict.fromkeys(clients)))
-    bridges.cable(hypervisor, NETWORKS["members"], MEMBERS, lab.network(MEMBERS), "eth0")
+    bridges.cable(hypervisor, NETWORKS["members"], MEMBERS, lab.network(MEMBERS), interface="eth0")
     addresses = [f"{one.address}/{64 if ':' in one.address else 16}" for one in lab.plan.backends]
     bridges.settle(lab.network(MEMBERS), "eth0", list(dict.fromkeys(addresses)))
 

@@ -7,6 +7,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
+from agent.errors import SystemFault
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,7 +19,7 @@ LARGEST = 200_000
 _PATIENCE = 60.0
 
 
-class CallError(Exception):
+class CallError(SystemFault):
     """It was not done, and why."""
 
 

@@ -59,15 +59,13 @@ class Certificate(authority.Certificate):
 class Authority:
     """A self-signed authority that issues certificates and revokes them."""
 
-    def __init__(self, name: str = "Hydria lab CA") -> None:
-        self._authority = authority.Authority.create(name, organisation=_ORGANISATION, days=_VALID_DAYS)
+    def __init__(self, name: str = "Hydria lab CA", made: authority.Authority | None = None) -> None:
+        self._authority = made or authority.Authority.create(name, organisation=_ORGANISATION, days=_VALID_DAYS)
 
     @classmethod
     def read(cls, certificate: bytes, key: bytes) -> Authority:
         """One that was made before, from PEM. Raises ValueError."""
-        read = cls.__new__(cls)
-        read._authority = authority.Authority.read(certificate, key)
-        return read
+        return cls(made=authority.Authority.read(certificate, key))
 
     @property
     def certificate(self) -> x509.Certificate:

@@ -7,6 +7,7 @@ lab and keeps its port; where it is checked elsewhere, it is checked at its own 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import json
 import uuid
 from collections import Counter
@@ -161,15 +162,12 @@ def _subnet(vip: str, vips: list[str]) -> Subnet:
     address = ipaddress.ip_address(vip)
     network = ipaddress.ip_network((address, 24 if address.version == 4 else 64), strict=False)
     taken = {ipaddress.ip_address(other) for other in vips}
-    free = [found for number in range(1, 255) if (found := network.network_address + number) not in taken]
-    gateway, *others = map(str, free)
-    return Subnet(
-        vip,
-        str(network),
-        gateway,
-        tuple(others[_FIRST_AMPHORA - 2 : _FIRST_AMPHORA]),
-        tuple(others[_FIRST_CLIENT - 2 : _FIRST_CLIENT - 2 + CLIENTS]),
-    )
+
+    def free(first: int, count: int) -> tuple[str, ...]:
+        found = (network.network_address + number for number in range(first, 255))
+        return tuple(str(one) for one in itertools.islice((one for one in found if one not in taken), count))
+
+    return Subnet(vip, str(network), free(1, 1)[0], free(_FIRST_AMPHORA, 2), free(_FIRST_CLIENT, CLIENTS))
 
 
 class _Addresses:

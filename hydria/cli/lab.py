@@ -1,0 +1,46 @@
+"""`hydria lab`: a load balancer with amphorae, members and clients on one machine. One file a part, imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+#: part → what it does, in a line. Each is the function of this name in the module `hydria.cli.lab_NAME`.
+PARTS = {
+    "up": "Make a lab for a graph.",
+    "status": "Say what runs, who has the VIPs, and what heartbeats tell.",
+    "watch": "Show the same again and again, with requests and events as they happen.",
+    "load": "Make requests, say what came of them, and draw it.",
+    "kill": "Have an amphora, a part of it, or a member fail.",
+    "heal": "Make good what has failed.",
+    "switch": "Have the other amphora take over, without losing a request.",
+    "shell": "A shell on a machine of the lab.",
+    "down": "End a lab and remove all that there is of it.",
+}
+
+
+class _Parts(click.Group):
+    """Imports a part only when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(PARTS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        if cmd_name not in PARTS:
+            ctx.fail(f"there is no {cmd_name!r}; there are {', '.join(PARTS)}")
+        command: click.Command = getattr(importlib.import_module(f"hydria.cli.lab_{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(PARTS.items()))
+
+
+@click.group(cls=_Parts, subcommand_metavar="WHAT …")
+def lab() -> None:
+    """A load balancer as a cloud would have it, on this machine: one amphora or a pair, members and clients, joined by networks of their own.
+
+    It needs root, HAProxy and keepalived, and touches nothing of the machine's own network: all of it is in namespaces, under one process whose
+    end is the lab's. Several labs, each with a --name, do not know of each other.
+    """
