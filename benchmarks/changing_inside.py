@@ -2,7 +2,7 @@
 
 One is changed by PUT of its graph. The other is driven as Octavia's controller does it, upload and reload, by changes that cannot be made
 but by a reload: each time another timeout changes, too, or Hydria's agent would do without one. A third HAProxy belongs to no agent: it
-is changed by the programs alone that Octavia's agent and its unit run for that.
+is changed by the programs alone that Octavia's agent and its unit run for that. And Octavia's controller has to make the text first.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
@@ -32,6 +32,8 @@ from hydria.lab.certificates import Authority
 
 MEMBERS = 2000
 ROUNDS = 15
+ROOT = Path(__file__).parent.parent
+OCTAVIA = ROOT / ".venv" / "octavia" / "bin" / "python"
 HAPROXY = "/usr/sbin/haproxy"
 OTHER = str(uuid.UUID(int=9, version=4))
 #: Seconds between two looks at HAProxy.
@@ -179,6 +181,31 @@ class Octavias:
         subprocess.run([HAPROXY, "-c", "-q", "-f", file], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+class Rendering:
+    """Octavia's own, in an environment of its own."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._process = stack.enter_context(
+            subprocess.Popen(
+                [OCTAVIA, "-W", "ignore", "benchmarks/octavia_rendering.py", "1", str(MEMBERS)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+            )
+        )
+        stack.callback(self._process.terminate)
+
+    def measure(self) -> dict[str, Any]:
+        """As if a change were over when there is a text."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("a pipe is missing")
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        took = 1000 * float(self._process.stdout.readline())
+        return {"effect": took, "answer": took, "steps": {}}
+
+
 class Controller:
     """Somebody who may ask the agent, and keeps a connection as Octavia's controller does."""
 
@@ -243,16 +270,18 @@ def agent(directory: Path) -> Iterator[Controller]:
 
 
 def measure() -> dict[str, list[dict[str, Any]]]:
-    with tempfile.TemporaryDirectory(dir="/var/lib") as name, agent(Path(name)) as controller:
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/lib")))
+        controller = stack.enter_context(agent(directory))
         _members()
         controller.put(graph([1] * MEMBERS))
         controller.upload(text([1] * MEMBERS, 0), "start")
-        octavias = Octavias(Path(name))
-        with octavias.running():
-            return _rounds(controller, octavias)
+        octavias = Octavias(directory)
+        stack.enter_context(octavias.running())
+        return _rounds(controller, octavias, Rendering(stack))
 
 
-def _rounds(controller: Controller, octavias: Octavias) -> dict[str, list[dict[str, Any]]]:
+def _rounds(controller: Controller, octavias: Octavias, rendering: Rendering) -> dict[str, list[dict[str, Any]]]:
     ours, theirs, by_hand = (Watched(path) for path in (Path(f"/run/hydria/{LB}.sock"), Path(f"/run/hydria/{OTHER}.sock"), octavias.socket))
     found: dict[str, list[dict[str, Any]]] = {}
     for turn in range(1, ROUNDS + 1):
@@ -271,6 +300,7 @@ def _rounds(controller: Controller, octavias: Octavias) -> dict[str, list[dict[s
         controller.put(graph([1] * MEMBERS))
         for way, one, change, content, server in changes:
             found.setdefault(way, []).append(one.measure(partial(change, content), server, weight))
+        found.setdefault("rendering", []).append(rendering.measure())
     return found
 
 

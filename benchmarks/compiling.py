@@ -108,7 +108,7 @@ def _beside_octavia() -> Table:
         text.write(graph(100, 200))
         text.flush()
         begin = partial(subprocess.Popen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        peer = stack.enter_context(begin([OCTAVIA, "-W", "ignore", "benchmarks/octavia_rendering.py"]))
+        peer = stack.enter_context(begin([OCTAVIA, "-W", "ignore", "benchmarks/octavia_rendering.py", "100", "200"]))
         ours = stack.enter_context(begin([sys.executable, "-c", _TURNS, text.name]))
         for _ in range(ROUNDS):
             for process, seconds in ((peer, octavia), (ours, hydria)):

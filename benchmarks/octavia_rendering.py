@@ -84,10 +84,11 @@ def load_balancer(listeners: int, members: int) -> tuple[data_models.Amphora, da
 
 def main() -> None:
     cfg.CONF([], project="octavia", default_config_files=[])
-    amphora, balancer = load_balancer(100, 200)
+    listeners, members = map(int, sys.argv[1:])
+    amphora, balancer = load_balancer(listeners, members)
     templater = jinja_cfg.JinjaTemplater(base_amp_path="/var/lib/octavia", base_crt_dir="/var/lib/octavia/certs")
     text = templater.build_config(amphora, balancer.listeners, {}, ("2", "6"), {})
-    if text.count("    server ") != 20_000:
+    if text.count("    server ") != listeners * members:
         sys.exit("Octavia did not render the load balancer that was asked for")
     for _ in sys.stdin:
         begin = time.perf_counter()
