@@ -23,7 +23,9 @@ from hydria.lab.loading import Loading, aim
 from hydria.lab.looking import look
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Group
 
     from hydria.cli.output import Output
     from hydria.lab.load import Result
@@ -44,7 +46,7 @@ def watch(output: Output, *, name: str, rate: float, interval: float, count: int
     with ExitStack() as stack:
         ending = stack.enter_context(ended_by_signals())
         loading = stack.enter_context(Loading(lab, aim(lab), rate)) if rate else None
-        update = show
+        update: Callable[[Group], None] = show
         if sys.stdout.isatty() and not output.json:
             from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
             from rich.live import Live  # noqa: PLC0415 - as above

@@ -1,12 +1,14 @@
-"""The demonstration: `python -m hydria.lab.demo`.
+"""The demonstration: `python -m hydria.lab.demo [FILE.svg]`.
 
 A load balancer (`examples/demo/loadbalancer.yaml`) is compiled, checked and run over small real backends; real requests are made; a table shows
-what was asked, what was expected, who answered, and whether that is right. Exit codes: 0 all right, 1 something is not, 3 it could not
-be run. Nothing is left behind, also after Ctrl-C.
+what was asked, what was expected, who answered, and whether that is right. Where a lab can be made, it is asked the same as a pair of
+amphorae, whose master dies under load: FILE.svg shows that. Exit codes: 0 all right, 1 something is not, 3 it could not be run. Nothing is
+left behind, also after Ctrl-C.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import tempfile
@@ -28,9 +30,13 @@ from agent.supervised import SupervisedHaproxy
 from compiler.errors import CompilerError
 from compiler.secrets import Secret
 from compiler.target import Target
+from hydria.lab import fitness, record
 from hydria.lab.backends import HttpBackend
-from hydria.lab.certificates import Authority
+from hydria.lab.building import build
+from hydria.lab.certificates import Authority, Certificate
+from hydria.lab.pair_tour import PairTour, quickened
 from hydria.lab.ports import HeldPort
+from hydria.lab.topology import Wishes
 from hydria.lab.tour import Finding, Place, tour
 
 if TYPE_CHECKING:
@@ -79,11 +85,7 @@ class Demo:
             done(f"{len(members)} of them, on {ADDRESS}")
         with self._step("make certificates") as done:
             authority = Authority()
-            certificates = {
-                "default": authority.server("default.example"),
-                "shop": authority.server("shop.example", "www.shop.example"),
-                "blog": authority.server("*.blog.example"),
-            }
+            certificates = _certificates(authority)
             self._secrets = {name: Secret(certificate.bundle_pem) for name, certificate in certificates.items()}
             done(", ".join(certificates))
         for listener in balancer["listeners"]:
@@ -102,8 +104,29 @@ class Demo:
 
         ports = {listener["name"]: (ADDRESS, listener["protocol_port"]) for listener in balancer["listeners"]}
         place = Place(ports, authority, certificates, {pool["name"]: pool for pool in balancer["pools"]}, reload)
+        return self._told(tour(place))
+
+    def run_pair(self, picture: Path) -> list[Finding]:
+        """The same with a pair of amphorae, and what can go wrong with those. Raises CompilerError and AgentError."""
+        authority = Authority()
+        certificates = _certificates(authority)
+        secrets = {name: Secret(certificate.bundle_pem) for name, certificate in certificates.items()}
+        text = yaml.safe_dump({"loadbalancer": quickened(self._document["loadbalancer"])}).encode()
+        name = f"demo-{os.getpid()}"
+        self._stack.callback(record.end, name)
+        with self._step("make a lab") as done:
+            lab = build(name, text, Wishes(), secrets, lambda _: None)
+            done(f"{len(lab.plan.amphorae)} amphorae, {len(lab.plan.backends)} members, VIP {lab.plan.vips[0]}: {lab.holders()[0]} has it")
+        pair = PairTour(lab, authority, certificates, secrets)
+        findings = self._told(pair.findings())
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_text(pair.picture, encoding="utf-8")
+        self._console.print(f"· the failover as a picture: {picture}", highlight=False)
+        return findings
+
+    def _told(self, asked: Iterator[Finding]) -> list[Finding]:
         findings = []
-        for finding in tour(place):
+        for finding in asked:
             self._console.print(
                 f"  {'✓' if finding.right else '✗'} {finding.asked}", style=None if finding.right else "red", highlight=False
             )
@@ -137,6 +160,15 @@ class Demo:
         self._console.print(f"· {what}: {' '.join(said) or 'done'} ({(time.monotonic() - begun) * 1000:.0f} ms)", highlight=False)
 
 
+def _certificates(authority: Authority) -> dict[str, Certificate]:
+    """Those that the example refers to."""
+    return {
+        "default": authority.server("default.example"),
+        "shop": authority.server("shop.example", "www.shop.example"),
+        "blog": authority.server("*.blog.example"),
+    }
+
+
 def table(findings: list[Finding]) -> Table:
     """What was asked and what came of it."""
     shown = Table(title="What was asked, and who answered", title_justify="left", expand=False)
@@ -148,13 +180,19 @@ def table(findings: list[Finding]) -> Table:
     return shown
 
 
-def main(example: Path = EXAMPLE) -> int:
-    """Runs the demonstration and says how it went."""
+def main(example: Path = EXAMPLE, picture: Path | None = None) -> int:
+    """Runs the demonstration and says how it went; with a `picture`, of a failover, its second part too."""
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     begun = time.monotonic()
     try:
         with _ending_tidily(), ExitStack() as stack:
-            findings = Demo(stack, console, example).run()
+            demo = Demo(stack, console, example)
+            findings = demo.run()
+            why_not = fitness.why_not()
+            if picture is not None and why_not is None:
+                findings += Demo(stack, console, example).run_pair(picture)
+            elif picture is not None:
+                console.print(f"There is no second part, with a pair of amphorae: {why_not}.", style="yellow", highlight=False)
     except (AgentError, CompilerError, OSError) as error:
         console.print(f"The demonstration could not be run: {error}", style="red", markup=False, highlight=False)
         return FAILED
@@ -198,4 +236,4 @@ def _ending_tidily() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(picture=Path(sys.argv[1] if len(sys.argv) > 1 else "build/failover.svg")))

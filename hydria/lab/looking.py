@@ -13,9 +13,10 @@ from hydria.lab.calls import CallError
 from hydria.lab.pid_one import HYPERVISOR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hydria.lab.lab import Lab
+    from hydria.lab.topology import Backend
 
 #: What runs on an amphora, by the names of processes.
 _PROGRAMS = {"agent": "hydria-agent", "haproxy": "haproxy", "keepalived": "keepalived"}
@@ -74,10 +75,7 @@ def look(lab: Lab) -> Look:
         lab=lab.name,
         vips=lab.plan.vips,
         amphorae=tuple(_amphora(lab, one.name, beats.get(one.id), ports) for one in lab.plan.amphorae),
-        members=tuple(
-            Member(one.name, one.pool, f"{one.address}:{one.port}", *members[one.name], _told(lab, one.id, beats))
-            for one in lab.plan.backends
-        ),
+        members=tuple(_member(lab, one, members[one.name], beats) for one in lab.plan.backends),
         wrong_beats=told["wrong"],
     )
 
@@ -92,6 +90,11 @@ def _amphora(lab: Lab, name: str, beat: Mapping[str, Any] | None, ports: Mapping
     role = "master" if lab.holds_vips(name) else "standby"
     programs = tuple(program for program, called in _PROGRAMS.items() if called in running)
     return Amphora(name, role, programs, network=passing, beats=beats, silent=silent)
+
+
+def _member(lab: Lab, one: Backend, is_now: Sequence[Any], beats: Mapping[str, Mapping[str, Any]]) -> Member:
+    accepts, answered = is_now
+    return Member(one.name, one.pool, f"{one.address}:{one.port}", bool(accepts), int(answered), _told(lab, one.id, beats))
 
 
 def _told(lab: Lab, member: str, beats: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from hydria.lab.client import Answer, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from hydria.lab.certificates import Authority, Certificate
     from hydria.lab.client import Address
 
-#: Where the clients of the hashed pool come from: all of 127.0.0.0/8 is this machine.
+#: Where the clients of the hashed pool come from where nothing else is said: all of 127.0.0.0/8 is this machine.
 CLIENTS = tuple(f"127.0.{third}.{fourth}" for third in (1, 2, 3) for fourth in range(10, 26))
 
 
@@ -39,13 +39,17 @@ def exactly(asked: str, expected: str, answered: str) -> Finding:
 
 @dataclass(frozen=True)
 class Place:
-    """What the requests are made to. `pools` is the document's, and may be changed; `reload` makes HAProxy serve the change."""
+    """What the requests are made to. `pools` is the document's, and may be changed; `reload` makes HAProxy serve the change. `clients` are the
+    addresses that clients of the hashed pool come from, `visitor` is that of another.
+    """
 
     listeners: Mapping[str, Address]
     authority: Authority
     certificates: Mapping[str, Certificate]
     pools: Mapping[str, dict[str, Any]]
     reload: Callable[[], None]
+    clients: Sequence[str] = CLIENTS
+    visitor: str = "127.0.0.77"
 
     def http(self, target: str, **keywords: Any) -> Answer:
         """One request to the HTTP listener."""
@@ -61,7 +65,7 @@ class Place:
 
     def carts(self) -> dict[str, str | None]:
         """Who serves each client of the hashed pool."""
-        return {client: self.http("/cart", source=client).name for client in CLIENTS}
+        return {client: self.http("/cart", source=client).name for client in self.clients}
 
 
 def tour(place: Place) -> Iterator[Finding]:
@@ -76,9 +80,9 @@ def _listeners(place: Place) -> Iterator[Finding]:
     pages = place.names("pages")
     turns = Counter(place.http("/").name for _ in range(2 * len(pages)))
     yield exactly(f"GET / {2 * len(pages)} times (ROUND_ROBIN)", _counts(dict.fromkeys(pages, 2)), _counts(turns))
-    seen = place.http("/", source="127.0.0.77").json()["headers"]
+    seen = place.http("/", source=place.visitor).json()["headers"]
     told = [value for name, value in seen if name.lower() in {"x-forwarded-for", "x-forwarded-proto"}]
-    yield exactly("GET / from 127.0.0.77: what the member is told", "127.0.0.77, http", ", ".join(sorted(told)))
+    yield exactly(f"GET / from {place.visitor}: what the member is told", f"{place.visitor}, http", ", ".join(sorted(told)))
 
 
 def _policies(place: Place) -> Iterator[Finding]:
@@ -109,8 +113,10 @@ def _hashing(place: Place) -> Iterator[Finding]:
     first = place.carts()
     share = Counter(first.values())
     expected = "each of " + ", ".join(place.names("carts"))
-    yield Finding(f"GET /cart from {len(CLIENTS)} clients (SOURCE_IP)", expected, _counts(share), set(share) == set(place.names("carts")))
-    yield _stayed(f"the same {len(CLIENTS)} clients again", first, place.carts())
+    yield Finding(
+        f"GET /cart from {len(place.clients)} clients (SOURCE_IP)", expected, _counts(share), set(share) == set(place.names("carts"))
+    )
+    yield _stayed(f"the same {len(place.clients)} clients again", first, place.carts())
 
     busiest, clients = share.most_common(1)[0]
     others = {client: name for client, name in first.items() if name != busiest}
