@@ -19,8 +19,8 @@ MAKEFLAGS += --no-print-directory
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
 
-demo: .venv/.runtime ## compile an example, run it with real traffic and judge every answer
-	@$(BIN)/python -m hydria.lab.demo
+demo: .venv/.runtime ## compile an example, run it alone and as a pair whose master dies, with real traffic, and judge every answer
+	@$(BIN)/python -m hydria.lab.demo build/failover.svg
 
 test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
