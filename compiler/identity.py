@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec.structs import force_setattr
 
 from compiler.graph import Listener, LoadBalancer, Node, Pool
+from compiler.ring_ids import PLACES, is_place, place_of
 
 _NAMESPACE = uuid.UUID("a4f1d2c8-7d0b-5e63-9f0a-3a1c52b7e9d4")
-
-#: Ids of HAProxy's servers that consistent hashing tells apart: only the low 20 bits count, and 0 is not an id.
-SERVER_IDS = 2**20
 
 
 def complete(graph: LoadBalancer) -> LoadBalancer:
@@ -80,17 +78,19 @@ def transport(listener: Listener) -> str:
 
 
 def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Member id → HAProxy server id (1 … 2^20 - 1), no two alike: at most 2^20 - 1 members.
+    """Member id → the place of its HAProxy server on the ring (`ring_ids`), no two alike: at most `ring_ids.USABLE_PLACES` members.
 
-    The first wish is the UUID's last five hex digits. Whoever had an id in `previous` keeps it. Of several who wish the same, the
-    smallest UUID has it; the others, when all first wishes are settled, take further digits of their UUIDs, then the next free number.
-    So the result depends on the set of members and on `previous` alone, not on their order; and without a clash on nobody else at all.
+    The first wish is the UUID's last five hex digits or, where those are no place, the five before them, and so on. Whoever had an id in
+    `previous`, as it is written for whichever HAProxy, keeps its place. Of several who wish the same, the smallest UUID has it; the
+    others, when all first wishes are settled, take further digits of their UUIDs, then the next free place. So the result depends on the
+    set of members and on `previous` alone, not on their order; and without a clash on nobody else at all.
     """
     wanted = list(members)
     assigned = _kept(wanted, previous) if previous else {}
     taken = set(assigned.values())
     rest = [member for member in wanted if member not in assigned] if assigned else wanted
-    first = [int(member[-5:], 16) for member in rest]
+    last = [int(member[-5:], 16) for member in rest]
+    first = [number if is_place(number) else _further_wish(member, ()) for member, number in zip(rest, last, strict=True)]
     wished = set(first)
     if not taken and len(wished) == len(first) and 0 not in wished:  # the usual case
         return dict(zip(rest, first, strict=True))
@@ -110,27 +110,30 @@ def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None
         losers += several
     taken.update(assigned.values())
     for member in sorted(losers):
-        assigned[member] = _further_wish(member, taken)
+        assigned[member] = _further_wish(member, taken) or _next_free(member, taken)
         taken.add(assigned[member])
     return {member: assigned[member] for member in wanted}
 
 
 def _kept(members: list[str], previous: Mapping[str, int]) -> dict[str, int]:
-    """The ids that members had before, each once."""
+    """The places that members had before, each once."""
     assigned: dict[str, int] = {}
     taken: set[int] = set()
     for member in sorted(members):
-        number = previous.get(member, 0)
-        if 0 < number < SERVER_IDS and number not in taken:
-            assigned[member] = number
-            taken.add(number)
+        place = place_of(previous.get(member, 0))
+        if place and place not in taken:
+            assigned[member] = place
+            taken.add(place)
     return assigned
 
 
-def _further_wish(member: str, taken: set[int]) -> int:
+def _further_wish(member: str, taken: Collection[int]) -> int:
+    """The first place among its other digits that is not taken; 0 for none."""
     digits = member.replace("-", "")
-    wishes = [int(digits[end - 5 : end], 16) for end in (27, 22, 17, 12, 7)]
-    number = next((wish for wish in wishes if wish and wish not in taken), None)
-    if number is not None:
-        return number
-    return next(n for n in ((int(member[-5:], 16) + step) % SERVER_IDS for step in range(SERVER_IDS)) if n and n not in taken)
+    wishes = (int(digits[end - 5 : end], 16) for end in (27, 22, 17, 12, 7))
+    return next((wish for wish in wishes if is_place(wish) and wish not in taken), 0)
+
+
+def _next_free(member: str, taken: Collection[int]) -> int:
+    steps = ((int(member[-5:], 16) + step) % PLACES for step in range(PLACES))
+    return next(number for number in steps if is_place(number) and number not in taken)

@@ -8,7 +8,7 @@ from compiler.graph import Member, Pool
 from compiler.identity import server_ids
 from compiler.lower.keepalived import DEFAULT_PERSISTENCE
 from compiler.pickers import HASHED
-from compiler.picking import id_bases
+from compiler.ring_ids import id_bases
 from compiler.target import Version
 from compiler.weights import ring_factor
 
@@ -78,14 +78,12 @@ def _changed(stay: Sequence[tuple[Member, Member]], lvs: bool) -> Iterator[str]:
 
 
 def version_reason(old: Version, new: Version) -> list[str]:
-    """That the two HAProxys make points of server ids in different ways, where they do or may."""
-    ways = id_bases(old), id_bases(new)
-    if ways[0] == ways[1] and (len(ways[0]) == 1 or old == new):
+    """That the two HAProxys may make points of server ids in different ways. Where both are known, ids are written so that they do not."""
+    if old == new or len(id_bases(old)) == len(id_bases(new)) == 1:
         return []
-    may = "may make" if len(ways[0]) > 1 or len(ways[1]) > 1 else "make"
     names = " and ".join(".".join(map(str, version)) for version in (old, new))
-    exact = "; exact versions tell" if may != "make" else ""
-    return [f"HAProxy {names} {may} different points of the same server ids: some releases from 3.0 to 3.2 hash them once more{exact}"]
+    why = "some releases from 3.0 to 3.2 hash them once more; exact versions tell"
+    return [f"HAProxy {names} may make different points of the same server ids: {why}"]
 
 
 def keeping(old: Pool | None, new: Pool | None, *, lvs: bool) -> str:

@@ -18,8 +18,8 @@ from compiler.index import Index, reference
 from compiler.move_counts import Case, Clients, compare
 from compiler.move_reasons import keeping, reasons, version_reason
 from compiler.pickers import HASHED, Family
-from compiler.picking import id_bases
 from compiler.problems import ObjectRef
+from compiler.ring_ids import id_bases, written
 from compiler.target import Target
 from fastpath.hashing import IdBase
 
@@ -153,11 +153,12 @@ class _Comparison:
         clients_of_all = list(self.sample.items())
         ids = server_ids([member.id for member in before.pool.members]) if before else {}
         later = server_ids([member.id for member in after.pool.members], None if self.fresh else ids) if after else {}
+        old, new = (written(ids, self.old.target.haproxy), written(later, self.new.target.haproxy))
         for one_base, other_base, when in self._variants(before, after):
             yield compare(
                 when,
-                pickers.haproxy(before.pool, ids, one_base) if before and before.hashed and not before.lvs else None,
-                pickers.haproxy(after.pool, later, other_base) if after and after.hashed else None,
+                pickers.haproxy(before.pool, old, one_base) if before and before.hashed and not before.lvs else None,
+                pickers.haproxy(after.pool, new, other_base) if after and after.hashed else None,
                 clients_of_all,
             )
 

@@ -29,7 +29,7 @@ class Candidates(NamedTuple):
 
 
 def haproxy(pool: Pool, ids: Mapping[str, int], base: hashing.IdBase, *, down: Collection[str] = ()) -> Candidates:
-    """HAProxy's: `ids` maps member ids to server ids, `base` is how the consistent hash makes points of them (`picking.id_bases`), `down`
+    """HAProxy's: `ids` maps member ids to server ids as they are written, `base` is how the consistent hash makes points of them (`ring_ids`), `down`
     holds the ids of members that checks have found down.
     """
     servers = [

@@ -13,15 +13,8 @@ import msgspec
 from compiler import pickers
 from compiler.graph import Listener, Member, Pool
 from compiler.identity import server_ids, transport
-from compiler.target import Target, Version
-from fastpath import hashing
-
-#: HAProxy → the first versions of its branches whose consistent hash is as before 3.0 again (its changelog).
-_RING_REPAIRED: dict[Version, Version] = {(3, 2): (3, 2, 7)}
-_RING_CHANGED: Version = (3, 0)
-_RING_REPAIRED_FOR_GOOD: Version = (3, 3)
-#: The latest version of a branch that is known to have the changed hash; what comes after it may or may not.
-_RING_LAST_SEEN_CHANGED: dict[Version, Version] = {(3, 0): (3, 0, 11), (3, 1): (3, 1, 0)}
+from compiler.ring_ids import id_bases, written
+from compiler.target import Target
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,22 +66,9 @@ def _pickers(pool: Pool, listener: Listener, client: Client, target: Target, dow
     """What there may be: one, or one for each way that the consistent hash may be made, where HAProxy's version leaves that open."""
     if transport(listener) != "tcp":
         return [pickers.lvs(pool, 6 if ":" in client.address else 4, down=down)]
-    ids = server_ids([member.id for member in pool.members])
-    bases = id_bases(target.haproxy) if pool.hash == "consistent" else ("x4096",)
+    ids = written(server_ids([member.id for member in pool.members]), target.haproxy)
+    bases = id_bases(target.haproxy) if pool.hash == "consistent" else id_bases(target.haproxy)[:1]
     return [pickers.haproxy(pool, ids, base, down=down) for base in bases]
-
-
-def id_bases(version: Version) -> tuple[hashing.IdBase, ...]:
-    """How this HAProxy makes points of server ids; both ways where its version does not tell."""
-    if version < _RING_CHANGED or version >= _RING_REPAIRED_FOR_GOOD:
-        return ("x4096",)
-    branch = version[:2]
-    if len(version) > 2:
-        if branch in _RING_REPAIRED:
-            return ("x4096",) if version >= _RING_REPAIRED[branch] else ("rehash",)
-        if version <= _RING_LAST_SEEN_CHANGED.get(branch, ()):
-            return ("rehash",)
-    return ("x4096", "rehash")
 
 
 def _of_family(pool: Pool, client: Client) -> list[Member]:

@@ -15,6 +15,25 @@ cdef inline uint32_t full_hash(uint32_t a) noexcept nogil:
     return a * 3221225473U
 
 
+cdef inline uint32_t full_unhash(uint32_t a) noexcept nogil:
+    """The number of which `a` is the `full_hash`. Multipliers are the inverses of those there."""
+    cdef uint32_t hashed
+    a = a * 0x40000001U
+    a = a ^ 0xB55A4F09U
+    a = a ^ (a >> 16)
+    a = (a - 0xFD7046C5U) * 0x38E38E39U
+    # A sum under XOR with its own number shifted: nine bits are known, and each round tells nine more.
+    hashed = a
+    a = hashed - 0xD3A2646CU
+    a = (hashed ^ (a << 9)) - 0xD3A2646CU
+    a = (hashed ^ (a << 9)) - 0xD3A2646CU
+    a = (hashed ^ (a << 9)) - 0xD3A2646CU
+    a = (a - 0x165667B1U) * 0x3E0F83E1U
+    a = a ^ 0xC761C23CU
+    a = a ^ (a >> 19)
+    return (a - 0x7ED55D16U) * 0x00FFF001U
+
+
 cdef inline uint32_t big_endian(const uint8_t *at) noexcept nogil:
     return (<uint32_t> at[0] << 24) | (<uint32_t> at[1] << 16) | (<uint32_t> at[2] << 8) | <uint32_t> at[3]
 

@@ -19,7 +19,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from fastpath.arguments cimport View, allocate, let_go, look, number, one_of, packed_address
-from fastpath.arithmetic cimport crc32, djb2, fold, full_hash, little_endian, sdbm, wt6, xxh32
+from fastpath.arithmetic cimport crc32, djb2, fold, full_hash, full_unhash, little_endian, sdbm, wt6, xxh32
 from fastpath.endpoints cimport LONGEST_ENDPOINT, endpoint
 from fastpath.spans cimport Span, index_spans, lay_out, radix_pass
 from fastpath.tournament cimport Fill, change, remind
@@ -473,3 +473,18 @@ cdef uint32_t ring_base(object server, Py_ssize_t i, bint rehash) except? 0:
     if rehash:
         return full_hash(number_of)
     return number_of * 4096U
+
+
+def rehashed_twin(object id):
+    """The id for which `rehash` puts a server's points where `x4096` has those of `id` (its low 20 bits); 0 where that is no id of HAProxy's,
+    which are below 2^31, or is below 2^20: so a twin is never taken for an id that is written as it is.
+    """
+    cdef uint32_t twin = full_unhash(<uint32_t> number(id, "id", 0, 0x7FFFFFFF) * 4096U)
+    return twin if 0x100000U <= twin <= 0x7FFFFFFFU else 0
+
+
+def twin_of_rehashed(object id):
+    """The id below 2^20 of which `id` is the `rehashed_twin`; 0 where it is nobody's."""
+    cdef uint32_t checked = <uint32_t> number(id, "id", 0, 0x7FFFFFFF)
+    cdef uint32_t base = full_hash(checked)
+    return base >> 12 if checked >= 0x100000U and not base & 0xFFFU else 0

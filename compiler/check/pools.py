@@ -9,7 +9,7 @@ from compiler import quoting
 from compiler.check.l7 import RESERVED_COOKIE
 from compiler.check.report import Report, shown
 from compiler.graph import HealthMonitor, Member, Pool
-from compiler.identity import SERVER_IDS
+from compiler.ring_ids import USABLE_PLACES
 from compiler.target import Feature, Target, first_with
 
 _STREAM_MONITORS = ("HTTP", "HTTPS", "TCP", "PING", "TLS-HELLO")
@@ -92,8 +92,8 @@ def _members(report: Report, pool: Pool) -> None:
             _somewhere(report, member, "address", member.address)
     if not valid or any(":" in address for address in addresses) or len(set(report.index.endpoints(pool))) < len(addresses):
         _duplicates(report, pool)
-    if len(pool.members) >= SERVER_IDS:
-        report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {SERVER_IDS - 1} can be told apart")
+    if len(pool.members) > USABLE_PLACES:
+        report.error(pool, "members", "too-many", f"{len(pool.members)} members given; {USABLE_PLACES} can be told apart")
 
 
 def _somewhere(report: Report, member: Member, field: str, value: str) -> None:

@@ -12,6 +12,7 @@ from compiler.index import Index
 from compiler.lower.files import Files
 from compiler.lower.frontends import backend_name
 from compiler.quoting import Word
+from compiler.ring_ids import written
 from compiler.target import Target
 from compiler.weights import ring_factor
 
@@ -44,7 +45,7 @@ def lower_backend(
     cookie = pool.session_persistence is not None and pool.session_persistence.type == "HTTP_COOKIE"
     hashed = pool.lb_algorithm in ("SOURCE_IP", "SOURCE_IP_PORT")
     forward_for, headers = _headers(listener)
-    servers = _servers(index, pool, previous)
+    servers = _servers(index, pool, target, previous)
     return ir.Backend(
         node=pool,
         listener=listener,
@@ -145,7 +146,7 @@ def _tls(pool: Pool, files: Files) -> ir.Tls | None:
     return files.tls(pool, mine, verify)
 
 
-def _servers(index: Index, pool: Pool, previous: Mapping[str, int] | None) -> ir.Servers:
+def _servers(index: Index, pool: Pool, target: Target, previous: Mapping[str, int] | None) -> ir.Servers:
     """The pool's members as HAProxy's servers, in their order."""
     members = pool.members
     names = [member.id for member in members]
@@ -153,7 +154,7 @@ def _servers(index: Index, pool: Pool, previous: Mapping[str, int] | None) -> ir
         nodes=members,
         names=quoting.keywords(names),
         endpoints=index.endpoints(pool),
-        ids=list(server_ids(names, previous).values()),
+        ids=list(written(server_ids(names, previous), target.haproxy).values()),
         weights=server_weights(pool),
         unusual={
             place: _unusual(member)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import pytest
 
 from agent.supervised import SupervisedHaproxy
-from compiler.picking import id_bases
+from compiler.ring_ids import id_bases
 from fastpath.hashing import Balance, IdBase, Map, Ring, Server
 
 if TYPE_CHECKING:

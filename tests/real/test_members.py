@@ -11,6 +11,8 @@ from support.graphs import listener, member, pool
 from support.polling import eventually
 from support.serving import serve
 
+from compiler.identity import server_ids
+from compiler.ring_ids import written
 from hydria.lab.backends import EchoBackend, HttpBackend
 from hydria.lab.certificates import Authority
 
@@ -122,15 +124,18 @@ def test_a_pool_without_members_has_nobody_to_answer(serving: Serving) -> None:
 
 
 def test_a_servers_id_is_that_of_the_member(serving: Serving) -> None:
-    assert serving.server_ids("ids", "ids") == dict(zip("abc", IDS.values(), strict=True))
+    assert serving.server_ids("ids", "ids") == written(dict(zip("abc", IDS.values(), strict=True)), serving.haproxy.version)
 
 
 def test_every_server_has_the_id_that_the_configuration_gives_it(serving: Serving) -> None:
     states = serving.server_states()
-    assert len(states) == sum(len(pool.members) for pool in serving.graph.pools)
-    for row in states:
-        digits = row["srv_name"].replace("-", "")
-        assert int(row["srv_id"]) == int(digits[-5:], 16), row
+    expected = {
+        (pool.id, member, str(number))
+        for pool in serving.graph.pools
+        for member, number in written(server_ids(member.id for member in pool.members), serving.haproxy.version).items()
+    }
+    assert {(row["be_name"].partition(":")[0], row["srv_name"], row["srv_id"]) for row in states} == expected
+    assert len(states) == len(expected)
 
 
 def test_a_connection_that_a_member_refuses_goes_to_another_unless_it_shall_not(haproxy: Haproxy) -> None:

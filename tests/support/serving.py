@@ -33,7 +33,7 @@ _STATE_COLUMNS = ("be_name", "srv_id", "srv_name", "srv_addr", "srv_op_state", "
 class Serving:
     """A running load balancer with the VIPs 127.0.0.1 and ::1. Listeners and pools are called by their names."""
 
-    def __init__(self, haproxy: Haproxy, directory: Path, secrets: Mapping[str, Secret], **target: Any) -> None:
+    def __init__(self, haproxy: Haproxy, directory: Path, secrets: Mapping[str, Secret], /, **target: Any) -> None:
         self.haproxy = haproxy
         self.directory = directory
         self.run_directory = directory / "run"

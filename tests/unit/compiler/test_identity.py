@@ -10,8 +10,9 @@ from typing import Any
 
 import compiler
 from compiler.graph import LoadBalancer
-from compiler.identity import SERVER_IDS, server_ids
+from compiler.identity import server_ids
 from compiler.index import walk
+from compiler.ring_ids import is_place, written
 
 
 def load(**fields: Any) -> LoadBalancer:
@@ -96,21 +97,25 @@ class TestServerIds:
         assert server_ids([member(5), member(0xFFFFF, 7)]) == {member(5): 5, member(0xFFFFF, 7): 0xFFFFF}
         assert server_ids([]) == {}
 
+    def test_where_these_are_no_place_the_five_before_them_count(self) -> None:
+        assert server_ids([member(6, 3), member(9, 11)]) == {member(6, 3): 3, member(9, 11): 11}
+        assert server_ids([member(6, 3), member(3)]) == {member(6, 3): 7, member(3): 3}
+
     def test_nobody_is_zero(self) -> None:
         assert server_ids([member(0)])[member(0)] != 0
         assert server_ids([member(0, 3)])[member(0, 3)] == 3
         assert list(server_ids([str(uuid.UUID(int=0))]).values()) == [1]
 
     def test_of_two_that_clash_the_smaller_keeps_its_wish(self) -> None:
-        small, great = member(9, 1), member(9, 2)
-        assert server_ids([great, small]) == {great: 2, small: 9}
+        small, great = member(11, 1), member(11, 2)
+        assert server_ids([great, small]) == {great: 2, small: 11}
 
     def test_who_needs_none_of_its_digits_takes_the_next_that_is_free(self) -> None:
         ids = [str(uuid.UUID(f"{digits}{digits}{digits}{digits}{digits}{digits}00"[:32])) for digits in ("00001",)]
         first, second = ids[0][:-5] + "00001", ids[0][:-6] + "100001"
         numbers = server_ids([first, second])
         assert len(set(numbers.values())) == 2
-        assert all(0 < number < SERVER_IDS for number in numbers.values())
+        assert all(map(is_place, numbers.values()))
 
     def test_the_order_does_not_matter(self) -> None:
         ids = [member(low, high) for low in (0, 1, 2) for high in (0, 1, 2)]
@@ -119,21 +124,27 @@ class TestServerIds:
             assert server_ids(order) == expected
 
     def test_previous_numbers_are_kept(self) -> None:
-        small, great = member(9, 1), member(9, 2)
-        assert server_ids([small, great], {great: 9}) == {great: 9, small: 1}
+        small, great = member(11, 1), member(11, 2)
+        assert server_ids([small, great], {great: 11}) == {great: 11, small: 1}
         assert server_ids([small], {small: 77}) == {small: 77}
 
+    def test_previous_numbers_are_kept_whichever_haproxy_they_were_written_for(self) -> None:
+        ids = [member(number, 3 * number) for number in range(200)]
+        places = server_ids(ids, {ids[0]: 77})
+        for version in ((2, 6), (3, 0, 11)):
+            assert server_ids(ids, written(places, version)) == places
+
     def test_a_previous_number_beats_the_wish_of_somebody_new(self) -> None:
-        old, new = member(5), member(9)
-        assert server_ids([old, new], {old: 9})[old] == 9
+        old, new = member(5), member(11)
+        assert server_ids([old, new], {old: 11})[old] == 11
 
     def test_a_previous_number_that_cannot_be_is_no_number(self) -> None:
-        for number in (0, -1, SERVER_IDS, 2**40):
+        for number in (0, -1, 6, 2**20, 2**31, 2**40):
             assert server_ids([member(5)], {member(5): number}) == {member(5): 5}
 
     def test_two_with_one_previous_number_do_not_share_it(self) -> None:
-        numbers = server_ids([member(5), member(6)], {member(5): 9, member(6): 9})
-        assert sorted(numbers.values()) == [6, 9]
+        numbers = server_ids([member(5), member(7)], {member(5): 11, member(7): 11})
+        assert sorted(numbers.values()) == [7, 11]
 
     def test_previous_members_that_are_gone_hold_nothing(self) -> None:
         assert server_ids([member(5)], {member(6): 5}) == {member(5): 5}
@@ -146,6 +157,7 @@ class TestServerIds:
         ids = [str(uuid.UUID(int=order.getrandbits(128))) for _ in range(20_000)]
         numbers = server_ids(ids)
         assert len(set(numbers.values())) == len(ids)
-        assert all(0 < number < SERVER_IDS for number in numbers.values())
-        firsts = sum(number == int(member_id[-5:], 16) for member_id, number in numbers.items())
-        assert firsts > 19_700  # about 190 clash by chance
+        assert all(map(is_place, numbers.values()))
+        wishes = {member_id: number for member_id in ids if is_place(number := int(member_id[-5:], 16))}
+        assert 9_700 < len(wishes) < 10_300
+        assert sum(numbers[member_id] == number for member_id, number in wishes.items()) > 9_500  # some clash by chance

@@ -9,7 +9,8 @@ import pytest
 
 import compiler
 from compiler.matching import Request, judge
-from compiler.picking import Client, id_bases
+from compiler.picking import Client
+from compiler.ring_ids import id_bases
 from compiler.target import Target
 from compiler.where import Where, listeners, where
 
