@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import structlog
+
 from agent import graph_views
 from agent.apply import files_of, why
 from agent.compiling import Compiled, as_json, checked, compiled
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from agent.outcomes import FileInfo, GenerationInfo, Trial
     from agent.progress import ProgressBoard
     from agent.trials import Trials
+
+_LOG = structlog.get_logger("agent.graphs")
 
 
 class Graphs:
@@ -202,6 +206,7 @@ class Graphs:
             return graph_views.unchanged(lb, current, as_json(ready.bundle.problems), taken)
         self._haproxies.prepare(lb)
         generations = self._haproxies.generations(lb)
+        loaded = generations.linked("loading")
         self._progress.begin(lb)
         outcome = None
         try:
@@ -213,12 +218,30 @@ class Graphs:
                 return as_json(checked(ready.bundle, staged, self._haproxies.process(lb), self._beside(lb)))
 
             outcome = self._haproxies.bring(lb, staged, taken=taken, check=check)
-        except AgentError:
+        except (AgentError, OSError):
+            if current is None:
+                self._leave_nothing(lb, loaded)
             self._haproxies.tidy(lb)
             raise
         finally:
             self._progress.end(lb, outcome)
         return outcome
+
+    def _leave_nothing(self, lb: str, loaded: Generation | None) -> None:
+        """After a first write that failed: nothing has served, so there is nothing but, perhaps, what the 1.0 contract had uploaded."""
+        generations = self._haproxies.generations(lb)
+        try:
+            failed = generations.linked("loading")
+            if failed is None or failed == loaded:
+                return
+            self._beside(lb).end(failed)
+            if loaded is None:
+                generations.remove()
+            else:
+                generations.load(loaded)
+        except (AgentError, OSError) as error:
+            # Why it failed is what its caller has to know.
+            _LOG.error("a first write that failed has left something", loadbalancer=lb, error=str(error))
 
     def _roll_back(self, lb: str, number: int | None, if_match: str | None) -> Outcome:
         current = self._current(lb)

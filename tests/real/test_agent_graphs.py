@@ -18,7 +18,7 @@ from support.agents import AgentMachine, Trust
 from support.polling import eventually
 
 from agent.client import AgentClient
-from agent.errors import GraphRefused, InvalidRequest, NotFoundError, PreconditionFailed, RejectedByKeepalived
+from agent.errors import AgentError, GraphRefused, InvalidRequest, NotFoundError, PreconditionFailed, SystemFault
 from compiler.secrets import Secret
 from hydria.lab.backends import HttpBackend
 from hydria.lab.client import fetch
@@ -165,6 +165,33 @@ def test_a_refused_reload_rolls_back_and_says_why(site: Site) -> None:
     assert "Address already in use" in refused.refused
     assert site.put(0, 1, port=8082).way == "reload"
     assert site.who(8082) == {"m1"}
+
+
+@pytest.mark.parametrize("within", [None, 60])
+def test_a_first_write_that_fails_leaves_nothing(site: Site, within: float | None) -> None:
+    with site.amphora.traffic.entered(), socket.create_server((VIP, PORT)), pytest.raises(AgentError, match="already in use"):
+        site.call("put_loadbalancer", site.graph(1, 1), confirm_within=within)
+    with site.amphora.machine.entered():
+        assert site.lb not in site.client.loadbalancers()
+        assert site.client.listeners() == []
+    with pytest.raises(NotFoundError):
+        site.call("loadbalancer_status")
+    assert not (site.amphora.base / site.lb).exists()
+    assert site.put(1, 1).generation == 1
+
+
+def test_a_first_write_that_keepalived_cannot_serve_leaves_nothing(site: Site) -> None:
+    """There is no IPVS where this is tested."""
+    graph = json.loads(site.graph(1))
+    members = [{"address": "192.0.2.20", "protocol_port": 53}]
+    pool = {"protocol": "UDP", "lb_algorithm": "ROUND_ROBIN", "members": members}
+    graph["loadbalancer"]["listeners"].append(udp(53, "198.51.100.0/24") | {"default_pool": pool})
+    with pytest.raises(SystemFault, match="IPVS"):
+        site.call("put_loadbalancer", json.dumps(graph).encode())
+    with site.amphora.machine.entered():
+        assert (site.client.loadbalancers(), site.client.listeners()) == ([], [])
+    assert "198.51.100.0/24" not in tables(site)
+    assert not (site.amphora.base / site.lb).exists()
 
 
 def test_problems_come_back_all_at_once_with_their_places(site: Site) -> None:
@@ -407,7 +434,7 @@ def test_a_listener_that_keepalived_cannot_serve_takes_haproxy_back(site: Site) 
     members = [{"address": "192.0.2.20", "protocol_port": 53}]
     pool = {"protocol": "UDP", "lb_algorithm": "ROUND_ROBIN", "members": members}
     graph["loadbalancer"]["listeners"].append(udp(53, "198.51.100.0/24") | {"default_pool": pool})
-    with pytest.raises(RejectedByKeepalived, match="IPVS"):
+    with pytest.raises(SystemFault, match="IPVS"):
         site.call("put_loadbalancer", json.dumps(graph).encode())
     assert site.who() == {"m0"}
     with pytest.raises(OSError, match="refused"):
