@@ -51,11 +51,10 @@ def write(files: Mapping[str, File], directory: Path) -> None:
         # Nobody else ever sees a secret: the file comes into being with the narrowest mode.
         with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as output:
             output.write(file.content)
-            output.flush()
             os.fchmod(output.fileno(), file.mode)
-            os.fsync(output.fileno())
-    for folder in folders:
-        sync(folder)
+    # All after all are written: the first takes most of the others along.
+    for place in (*(directory / path for path in files), *folders):
+        sync(place)
 
 
 def replace(bundle: Bundle, directory: Path) -> None:
