@@ -11,7 +11,8 @@ import compiler
 from agent.apply import text_of
 from agent.errors import GraphRefused, RejectedByHaproxy
 from compiler.bundle import Bundle, File
-from compiler.haproxy_file import UnreadableFile, read
+from compiler.haproxy_file import UnreadableFile
+from compiler.previous_ids import previous_ids
 from compiler.problems import Problem, has_errors
 from compiler.target import Target
 
@@ -73,12 +74,7 @@ def _server_ids(running: Generation | None) -> Mapping[str, int] | None:
     """Member → the id that it has in what runs."""
     if running is None or running.about.contract != "2.0":
         return None
-    found = {}
     try:
-        for proxy in read(text_of(running)).proxies.values():
-            for server in proxy.servers.values():
-                if "id" in server.own[:-1] and (number := server.own[server.own.index("id") + 1]).isdigit():
-                    found[server.name] = int(number)
+        return previous_ids(text_of(running))
     except UnreadableFile:
         return None
-    return found

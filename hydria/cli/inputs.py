@@ -16,12 +16,15 @@ from msgspec.structs import replace
 import compiler
 from agent.haproxy import Haproxy
 from compiler import ProblemError, Target, documents
+from compiler.bundle import HAPROXY_CFG
+from compiler.haproxy_file import UnreadableFile
+from compiler.previous_ids import previous_ids
 from compiler.text_bounds import JSON_LIMIT
 from hydria import secret_files
 from hydria.cli.output import Output, sort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from compiler import Bundle, LoadBalancer, Problem
 
@@ -86,6 +89,29 @@ def haproxy_option(verb: _Verb) -> _Verb:
     )(verb)
 
 
+def previous_option(verb: _Verb) -> _Verb:
+    """--previous FILE or DIR; see `previous`."""
+    return click.option(
+        "--previous",
+        metavar="FILE|DIR",
+        type=click.Path(exists=True, path_type=Path),
+        help="What was rendered before: a haproxy.cfg, or a directory with one. Members keep the server ids, and so the clients, that they have in it.",
+    )(verb)
+
+
+def previous(place: Path | None) -> dict[str, int] | None:
+    """The server ids of what was rendered before. Raises BadParameter."""
+    if place is None:
+        return None
+    file = place / HAPROXY_CFG if place.is_dir() else place
+    try:
+        return previous_ids(file.read_bytes())
+    except OSError as error:
+        raise click.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint="--previous") from error
+    except UnreadableFile as error:
+        raise click.BadParameter(f"{file} is no configuration that Hydria has written: {error}", param_hint="--previous") from error
+
+
 def json_option(verb: _Verb) -> _Verb:
     """--json: switches the `Output` over."""
 
@@ -123,14 +149,14 @@ def version_text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def build(source: Source, secrets: Path | None, target: Target) -> Built:
-    """Load → resolve secrets → build, with all the problems of the stage that it came to."""
+def build(source: Source, secrets: Path | None, target: Target, previous: Mapping[str, int] | None = None) -> Built:
+    """Load → resolve secrets → build, with all the problems of the stage that it came to. `previous` as `compiler.build` has it."""
     try:
         graph = compiler.load(source.text)
     except ProblemError as error:
         return Built(None, None, sort(error.problems))
     found = secret_files.resolve(compiler.secret_references(graph), secrets, source.base)
-    bundle = compiler.build(graph, target, found, now=dt.datetime.now(dt.UTC))
+    bundle = compiler.build(graph, target, found, previous=previous, now=dt.datetime.now(dt.UTC))
     return Built(graph, bundle, placed(source, bundle.problems))
 
 

@@ -32,19 +32,28 @@ if TYPE_CHECKING:
 @click.option("--file", "wanted", metavar="NAME", help=f"The file to write to standard output, without -o.  [default: {HAPROXY_CFG}]")
 @inputs.secrets_option
 @inputs.target_option
+@inputs.previous_option
 @inputs.json_option
 @click.pass_obj
 def render(
-    output: Output, *, source: inputs.Source, directory: Path | None, wanted: str | None, secrets: Path | None, target_text: str
+    output: Output,
+    *,
+    source: inputs.Source,
+    directory: Path | None,
+    wanted: str | None,
+    secrets: Path | None,
+    target_text: str,
+    previous: Path | None,
 ) -> int:
     """Turn GRAPH (a file, or - for standard input) into configuration files.
 
     Same graph and target, same bytes, on every machine: nothing is looked up, HAProxy need not be installed. Without --target, the files
-    are made for the oldest HAProxy that is supported.
+    are made for the oldest HAProxy that is supported. With --previous, the ids of servers depend on what was rendered before, too, as an
+    agent has them depend on what serves: where the ids of two members clash, the one that was there first keeps its clients.
     """
     if directory is not None and wanted is not None:
         raise click.UsageError("--file picks what goes to standard output, so it cannot go with -o")
-    built = inputs.build(source, secrets, inputs.target(target_text))
+    built = inputs.build(source, secrets, inputs.target(target_text), inputs.previous(previous))
     bundle = built.bundle
     if bundle is None or not bundle.ok:
         if output.json:
