@@ -31,13 +31,13 @@ from benchmarks.agent_inside import AMPHORA, BASE, LB, LISTENER, POOL, PORT, SET
 from hydria.lab.certificates import Authority
 
 MEMBERS = 2000
-ROUNDS = 15
+ROUNDS = 12
 ROOT = Path(__file__).parent.parent
 OCTAVIA = ROOT / ".venv" / "octavia" / "bin" / "python"
 HAPROXY = "/usr/sbin/haproxy"
 OTHER = str(uuid.UUID(int=9, version=4))
 #: Seconds between two looks at HAProxy.
-_LOOK = 0.002
+_LOOK = 0.001
 _PORT_OF_MEMBERS = 8081
 
 TEXT = """\
