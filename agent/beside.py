@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from agent.configuration import directory
 from agent.errors import NotFoundError, RejectedByKeepalived, SystemFault
 from agent.files import remove_file, replace_file
 from agent.named_contents import put_back
@@ -128,7 +129,7 @@ class BundleBeside:
         place = self._paths.packet_filter(self._lb)
         fresh = not (place.is_file() and place.read_bytes() == text)
         if fresh:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            directory(place.parent)
         if fresh or not self._table_is_there(text):
             replace_file(place, text)
             self._nft(place)

@@ -96,7 +96,8 @@ class Generation:
         found = {}
         for place in sorted(self.path.rglob("*")):
             path = str(place.relative_to(self.path))
-            if place.is_file() and path not in (ABOUT, OUTCOME, REFUSED):
+            # Hidden is what a crash has left of one of ours that was being written.
+            if place.is_file() and path not in (ABOUT, OUTCOME, REFUSED) and not path.startswith("."):
                 found[path] = File(place.read_bytes(), place.stat().st_mode & 0o777, path in self.about.secret)
         return found
 
@@ -249,6 +250,11 @@ class Generations:
         """Removes one that nothing leads to."""
         if generation.number not in self._in_use():
             shutil.rmtree(generation.path, ignore_errors=True)
+
+    def forget(self) -> None:
+        """There is none from now on, for good; what there was is still to be removed."""
+        self._unlink("loading")
+        self._step("forgotten")
 
     def remove(self) -> None:
         """Removes all; `loading` first, so that there is none from then on."""

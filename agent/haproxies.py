@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import structlog
 
-from agent import haproxy_text
+from agent import haproxy_text, program_names
 from agent.amphora_additions import Certified, additions
 from agent.apply import Apply
 from agent.certificates import Certificates
@@ -147,6 +147,8 @@ class Haproxies:
     def delete(self, lb: str) -> None:
         """Ends it and removes all that is known of it, certificates too; fine where there is nothing. Raises SystemFault, OSError."""
         with self.locks(lb):
+            # Whoever is killed from here on leaves the rest to `restore`: it never comes back.
+            self.generations(lb).forget()
             self._stop(lb)
             self.generations(lb).remove()
             place = self._paths.loadbalancer(lb)
@@ -196,10 +198,13 @@ class Haproxies:
     def restore(self) -> list[str]:
         """Settles what a crash of the agent left open, after `Services.restore`; returns what did not go well, and does not end for it."""
         problems = []
-        for lb in self.loadbalancers():
+        for lb in sorted({*self.loadbalancers(), *self._wanted()}):
             try:
                 with self.locks(lb):
-                    self.apply(lb).settle()
+                    if self._is_nothing(lb):
+                        self.delete(lb)
+                    else:
+                        self.apply(lb).settle()
             except (AgentError, OSError) as error:
                 _LOG.error("load balancer cannot be restored", loadbalancer=lb, error=str(error))
                 problems.append(f"load balancer {lb}: {error}")
@@ -293,6 +298,19 @@ class Haproxies:
         files = {path: file for path, file in latest.files().items() if not path.startswith("named/")}
         files |= {paths[name]: File(content, 0o600, secret=True) for name, content in contents.items()}
         return generations.same_as_current(generations.stage(files, "1.0", named=paths))
+
+    def _wanted(self) -> list[str]:
+        """The load balancers whose HAProxy should run."""
+        prefix = program_names.haproxy("")
+        names = [name.removeprefix(prefix) for name in self._services.programs() if name.startswith(prefix)]
+        return [name for name in names if is_object_id(name)]
+
+    def _is_nothing(self, lb: str) -> bool:
+        """Whether a crash has left it in the middle of its deletion, or before a first graph came to serve: nobody was told that it is there."""
+        generations = self.generations(lb)
+        if not generations.exists():
+            return True
+        return generations.linked("current") is None and generations.loading.about.contract == "2.0" and not self.process(lb).wanted()
 
     def _stop(self, lb: str) -> None:
         process = self.process(lb)

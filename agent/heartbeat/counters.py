@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
 from agent.files import replace_file
 
 #: Listeners that may be owed something, that is: may be gone or disabled with something untold, before the oldest is forgotten.
@@ -87,5 +88,5 @@ def load(path: Path, boot: str) -> Ledger:
 
 def save(content: bytes, path: Path) -> None:
     """Puts an encoded ledger in the file, whole. Raises OSError."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    configuration.directory(path.parent)
     replace_file(path, content, 0o600)

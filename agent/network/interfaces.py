@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import configuration
 from agent.errors import NotFoundError, SystemFault
 from agent.files import remove_file, replace_file
 from agent.network.kernel import MAIN_TABLE, Placed, Route, SourceRule
@@ -146,7 +147,7 @@ class InterfaceFiles:
         """Puts an interface's file in place; what another one said of the same hardware is void. Raises SystemFault."""
         content = msgspec.json.format(msgspec.json.encode(interface, enc_hook=str), indent=2)
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            configuration.directory(self.directory)
             replace_file(self._path(interface.name), content + b"\n", 0o644)
             for other in self.all()[0]:
                 if other.mac == interface.mac and other.name != interface.name:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 import templates
+from agent import configuration
 from agent.errors import SystemFault
 from agent.files import replace_file
 from agent.network.interfaces import Interface
@@ -49,7 +50,7 @@ def masquerade_text(interfaces: Iterable[Interface]) -> str:
 def load(text: str, path: Path, namespace: str, runner: Runner) -> None:
     """Puts a file in place and has the kernel take it, in the namespace. Raises SystemFault with nft's words; the kernel's tables stay then."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        configuration.directory(path.parent)
         replace_file(path, text.encode())
     except OSError as error:
         raise SystemFault(f"{path} cannot be written: {error.strerror}") from error

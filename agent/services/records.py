@@ -85,8 +85,19 @@ def session_of(identity: Identity) -> list[Identity]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (seen := look(int(entry.name))) and seen.session == identity.pid:
             # While somebody is in the session, its number is given to nobody else; those of an earlier one were there earlier.
-            found += [Identity(int(entry.name), seen.started)] if seen.started >= identity.started and seen.state not in "ZX" else []
+            found += [Identity(int(entry.name), seen.started)] if seen.started >= identity.started and _works(entry, seen) else []
     return found
+
+
+def _works(process: Path, seen: Seen) -> bool:
+    """Whether anything of it goes on. Where the first thread has ended, others that were killed with it may still have its sockets."""
+    if seen.state not in "ZX":
+        return True
+    try:
+        threads = [_read_stat((thread / "stat").read_text(encoding="utf-8", errors="replace")) for thread in (process / "task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return any(thread.state not in "ZX" for thread in threads)
 
 
 class Child:

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from agent.clock import Clock, SystemClock, wait_until
+from agent.configuration import directory
 from agent.errors import SystemFault
 from agent.files import remove_file, replace_file
 from agent.log_file import LogFile
@@ -168,9 +169,9 @@ class SupervisedServices:
         remove_file(self._record(name))
 
     def _make_directories(self) -> None:
-        """Also when somebody has removed them meanwhile."""
-        for directory in (self._run, self._state):
-            directory.mkdir(parents=True, exist_ok=True)
+        """Also when somebody has removed them meanwhile; for good, so that what is synced in them is not lost with them when the power goes."""
+        for path in (self._run, self._state):
+            directory(path)
 
     def _wanted(self) -> list[Program]:
         """Those whose files can be used; `_damaged` gets the others. One is no reason to leave the others alone."""
