@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.changing import RUN, running
-from support.random_graphs import CIDRS, LIMITS, Part, changed, pools
+from support.namespaces import Namespace
+from support.random_graphs import CIDRS, LIMITS, Part, changed, lead_nowhere, pools
 
 import compiler
 from compiler import Target
 from compiler.changes import Commands, NoOp
 from compiler.identity import server_ids
 from compiler.plan import Files, plan
-from hydria.lab.ports import HeldPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.third_haproxy
 
 
+PORT = 8080
+
+
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with HeldPort() as held:
-        yield held.port
+def nowhere() -> Iterator[Namespace]:
+    with Namespace("nowhere") as made:
+        lead_nowhere(made)
+        yield made
 
 
 def listeners(limit: int, cidrs: list[str]) -> Part:
@@ -40,8 +44,8 @@ def ids_of(pool: Part, previous: dict[str, int] | None) -> dict[str, int]:
     return server_ids([member["id"] for member in pool["members"]], previous)
 
 
-def files(haproxy: Haproxy, port: int, pool: Part, listener: Part, previous: dict[str, int] | None = None) -> Files:
-    described = {"name": "lb", "vip_address": "127.0.0.1", "listeners": [{**listener, "protocol_port": port}], "pools": [pool]}
+def files(haproxy: Haproxy, pool: Part, listener: Part, previous: dict[str, int] | None = None) -> Files:
+    described = {"name": "lb", "vip_address": "127.0.0.1", "listeners": [{**listener, "protocol_port": PORT}], "pools": [pool]}
     target = Target(haproxy=haproxy.version, run_directory="/run", user=None, group=None, log=None, maxconn=4000)
     graph = compiler.load(json.dumps({"loadbalancer": described}))
     bundle = compiler.build(graph, target, {}, previous=previous)
@@ -52,19 +56,19 @@ def files(haproxy: Haproxy, port: int, pool: Part, listener: Part, previous: dic
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
-def test_a_changed_one_is_as_one_that_was_started_so(haproxy: Haproxy, port: int, data: st.DataObject) -> None:
+def test_a_changed_one_is_as_one_that_was_started_so(haproxy: Haproxy, nowhere: Namespace, data: st.DataObject) -> None:
     pool = data.draw(pools())
     other = data.draw(changed(pool))
     limits = data.draw(st.lists(LIMITS, min_size=2, max_size=2))
     cidrs = data.draw(st.lists(CIDRS, min_size=2, max_size=2))
     ids = ids_of(pool, None)
-    old = files(haproxy, port, pool, listeners(limits[0], cidrs[0]))
-    new = files(haproxy, port, other, listeners(limits[1], cidrs[1]), ids)
+    old = files(haproxy, pool, listeners(limits[0], cidrs[0]))
+    new = files(haproxy, other, listeners(limits[1], cidrs[1]), ids)
     made = plan(old, new, haproxy.version)
     assume(isinstance(made, Commands | NoOp))
-    with running(haproxy, old) as process:
+    with nowhere.entered(), running(haproxy, old) as process:
         if isinstance(made, Commands):
             process.runtime.execute(made.commands, patience=1)
         state = process.state(new)
-    with running(haproxy, new) as process:
+    with nowhere.entered(), running(haproxy, new) as process:
         assert state == process.state()

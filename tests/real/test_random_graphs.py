@@ -15,7 +15,7 @@ from support.changing import RUN, running, shown
 from support.direct import Direct, body, write_settings
 from support.namespaces import Namespace
 from support.programs import kill_everything
-from support.random_graphs import CERTIFICATES, Part, changed_loadbalancers, loadbalancers
+from support.random_graphs import CERTIFICATES, Part, changed_loadbalancers, lead_nowhere, loadbalancers
 
 from agent.apply import files_of
 from agent.errors import GraphRefused
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.haproxy import Haproxy
+    from agent.outcomes import Outcome
 
 
 class Pairs:
@@ -38,8 +39,8 @@ class Pairs:
         authority = Authority()
         self.secrets = {name: authority.server(f"{name}.example").bundle_pem.decode() for name in CERTIFICATES}
 
-    def try_out(self, old: Part, new: Part, *, boots: bool) -> str:
-        """The way in which the second graph came; an AssertionError where it matters which was before."""
+    def try_out(self, old: Part, new: Part, *, boots: bool) -> Outcome:
+        """How the second graph came; an AssertionError where it matters which was before."""
         lb, graphs, haproxies = str(uuid.uuid4()), self.agent.graphs, self.agent.haproxies
         try:
             graphs.put(lb, body(old, self.secrets))
@@ -62,7 +63,7 @@ class Pairs:
             if boots:
                 self.boot()
                 assert state == shown(self.agent.haproxies.stats(lb), files), outcome
-            return outcome.way
+            return outcome
         finally:
             self.agent.graphs.delete(lb)
 
@@ -78,6 +79,8 @@ class Pairs:
 def pairs_on(haproxy: Haproxy) -> Iterator[Pairs]:
     # Not pytest's: a UNIX socket's path must be short.
     with tempfile.TemporaryDirectory(prefix="hydria-") as directory, Namespace("amphora") as namespace, Namespace("elsewhere") as elsewhere:
+        for each in (namespace, elsewhere):
+            lead_nowhere(each)
         root = Path(directory)
         root.chmod(0o755)
         paths = Paths(root / "octavia", root / "octavia" / "certs", root / "interfaces", root / "run", root / "state")
@@ -100,11 +103,14 @@ def one_pair(pairs: Pairs, data: st.DataObject) -> None:
     old = data.draw(loadbalancers())
     new = data.draw(changed_loadbalancers(old))
     try:
-        event(pairs.try_out(old, new, boots=data.draw(st.integers(0, 3)) == 0))
+        outcome = pairs.try_out(old, new, boots=data.draw(st.integers(0, 3)) == 0)
     except GraphRefused as error:
         if any(problem["code"] == "rejected-by-haproxy" for problem in error.problems):
             raise
         assume(False)  # the compiler says that it is none
+    else:
+        event(outcome.way)
+        event(", ".join(sorted({reason.field for reason in outcome.reasons})) or "no reason")
 
 
 @settings(max_examples=8, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -1,19 +1,22 @@
 """Random load balancers, and what random changes make of them: members come, go, weigh, move; now and then something greater happens.
 
-Members' addresses are of nobody (RFC 5737), which no check of these seconds finds out.
+Members' addresses are of nobody (RFC 5737); `lead_nowhere` has checks of them wait for longer than a test takes.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+if TYPE_CHECKING:
+    from support.namespaces import Namespace
+
 Part = dict[str, Any]
 
-#: Member number → its id.
-IDS = [f"5eed0000-0000-4000-8000-{number:012x}" for number in range(8)]
+#: Of members of a pool, at most.
+MEMBERS = 8
 ALGORITHMS = st.sampled_from(["ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT"])
 CIDRS = st.lists(st.sampled_from(["192.0.2.0/24", "198.51.100.0/24", "127.0.0.1"]), min_size=1)
 LIMITS = st.integers(1, 4000)
@@ -21,10 +24,23 @@ LIMITS = st.integers(1, 4000)
 CERTIFICATES = ("one", "renewed", "other")
 
 
+def lead_nowhere(namespace: Namespace) -> None:
+    """What is sent to members is lost without a word."""
+    namespace.ip("link add nowhere type veth peer name end")
+    for end in ("nowhere", "end"):
+        namespace.ip(f"link set {end} up arp off")
+    namespace.ip("route add 192.0.2.0/24 dev nowhere")
+
+
+def identifier(pool: str, number: int) -> str:
+    """The id of a member."""
+    return f"5eed0000-0000-4000-8000-{len(pool):04x}{number:08x}"
+
+
 @st.composite
-def members(draw: st.DrawFn, number: int) -> Part:
+def members(draw: st.DrawFn, pool: str, number: int) -> Part:
     return {
-        "id": IDS[number],
+        "id": identifier(pool, number),
         "address": f"192.0.2.{draw(st.integers(1, 3))}",
         "protocol_port": 8000 + number,
         "weight": draw(st.integers(0, 256)),
@@ -35,18 +51,18 @@ def members(draw: st.DrawFn, number: int) -> Part:
 
 @st.composite
 def pools(draw: st.DrawFn, name: str = "pool", protocol: str = "HTTP") -> Part:
-    numbers = draw(st.sets(st.integers(0, len(IDS) - 1), max_size=4))
+    numbers = draw(st.sets(st.integers(0, MEMBERS - 1), max_size=4))
     pool: Part = {
         "name": name,
         "protocol": protocol,
         "lb_algorithm": draw(ALGORITHMS),
-        "members": [draw(members(number)) for number in sorted(numbers)],
+        "members": [draw(members(name, number)) for number in sorted(numbers)],
     }
     if draw(st.booleans()):
         kinds = ["SOURCE_IP"] if protocol == "TCP" else ["HTTP_COOKIE", "SOURCE_IP"]
         pool["session_persistence"] = {"type": draw(st.sampled_from(kinds))}
     if draw(st.booleans()):
-        pool["healthmonitor"] = {"type": "TCP", "delay": 3600, "timeout": 3600, "max_retries": 3, "admin_state_up": draw(st.booleans())}
+        pool["healthmonitor"] = {"type": "TCP", "delay": 3600, "timeout": 3599, "max_retries": 3, "admin_state_up": draw(st.booleans())}
     return pool
 
 
@@ -54,11 +70,12 @@ def pools(draw: st.DrawFn, name: str = "pool", protocol: str = "HTTP") -> Part:
 def changed(draw: st.DrawFn, pool: Part) -> Part:
     """The same pool after some changes, most of them of members."""
     other = copy.deepcopy(pool)
-    for number in draw(st.lists(st.integers(0, len(IDS) - 1), min_size=1, max_size=4, unique=True)):
-        there = [member for member in other["members"] if member["id"] == IDS[number]]
-        other["members"] = [member for member in other["members"] if member["id"] != IDS[number]]
+    for number in draw(st.lists(st.integers(0, MEMBERS - 1), min_size=1, max_size=4, unique=True)):
+        its = identifier(pool["name"], number)
+        there = [member for member in other["members"] if member["id"] == its]
+        other["members"] = [member for member in other["members"] if member["id"] != its]
         if not there or draw(st.booleans()):
-            fresh = draw(members(number))
+            fresh = draw(members(pool["name"], number))
             kept = {field: there[0][field] for field in ("backup",) if there}
             other["members"].insert(draw(st.integers(0, len(other["members"]))), fresh | kept)
     if "healthmonitor" in other and draw(st.integers(0, 3)) == 0:
