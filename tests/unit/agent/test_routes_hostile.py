@@ -8,32 +8,11 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 from support.fake_agent import AMPHORA, FakeAgent
+from support.hostile_places import LB, PLACES
 
 from agent.app import make_app
 from agent.routes import bodies
 from agent.routes.errors import UNDERSTOOD, understood
-
-LB = "5d2f0d3e-6c1b-4a55-8d5e-0b6b7e1b6a10"
-
-PLACES = [
-    ("PUT", f"loadbalancer/{LB}/certificates/{{}}"),
-    ("PUT", "loadbalancer/{}/certificates/x.pem"),
-    ("GET", "loadbalancer/{}/certificates/x.pem"),
-    ("DELETE", "loadbalancer/{}/certificates/x.pem"),
-    ("PUT", f"loadbalancer/{{}}/{LB}/haproxy"),
-    ("PUT", f"loadbalancer/{AMPHORA}/{{}}/haproxy"),
-    ("GET", "loadbalancer/{}/haproxy"),
-    ("PUT", "loadbalancer/{}/start"),
-    ("PUT", f"loadbalancer/{LB}/{{}}"),
-    ("DELETE", "listeners/{}"),
-    ("PUT", f"listeners/{AMPHORA}/{{}}/udp_listener"),
-    ("PUT", f"listeners/{{}}/{LB}/udp_listener"),
-    ("GET", "listeners/{}/udp_listener"),
-    ("POST", "plug/vip/{}"),
-    ("PUT", "vrrp/{}"),
-    ("GET", "interface/{}"),
-    ("PUT", "interface/{}/rules"),
-]
 
 WORDS = [
     "x",
