@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 export PATH := $(PATH):/usr/sbin:/sbin
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-image lint bench docs clean debian
+.PHONY: help demo test test-slow test-image lint bench soak docs clean debian
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -22,7 +22,7 @@ help: ## what can be made
 demo: .venv/.runtime ## compile an example, run it alone and as a pair whose master dies, with real traffic, and judge every answer
 	@$(BIN)/python -m hydria.lab.demo build/failover.svg
 
-test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck
+test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow' --numprocesses $(JOBS) --dist worksteal
 
@@ -47,6 +47,11 @@ lint: .venv/.development ## style, format and types; any remark is an error
 bench: .venv/.development .venv/octavia/.made ## measure what benchmarks/ measures; build/benchmarks.json has it, too
 	@mkdir -p build
 	@$(BIN)/python -m benchmarks --json build/benchmarks.json
+
+bench soak: DEBIAN += wrk
+soak: .venv/.runtime ## change a load balancer under load, 10 000 times; build/soak.json has what was seen
+	@mkdir -p build
+	@$(BIN)/python -m benchmarks.soak --json build/soak.json
 
 docs: .venv/.runtime ## make the pages of docs/ that follow from the code
 	@$(BIN)/python -m docs.generate

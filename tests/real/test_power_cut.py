@@ -295,9 +295,9 @@ def survive(name: str, most: int | None) -> int:
         return len(states)
 
 
-@pytest.mark.parametrize("name", STORIES)
+@pytest.mark.parametrize("name", ["commands", "a reload", "the first", "the deletion", "1.0, a certificate"])
 def test_a_power_cut_leaves_the_old_or_the_new(name: str) -> None:
-    assert survive(name, 4) > 4
+    assert survive(name, 3) > 10
 
 
 @pytest.mark.slow
