@@ -129,8 +129,8 @@ def _crt_list(promise: CrtListIs, stats: StatsSocket) -> tuple[object, object]:
 
 
 def _patterns(promise: PatternsAre, stats: StatsSocket) -> tuple[object, object]:
-    lines = stats.ask(f"show acl {promise.file}").splitlines()
-    return promise.patterns, frozenset(line.partition(" ")[2].strip() for line in lines if line.startswith("0x"))
+    lines = stats.ask(f"show acl {promise.file}").split("\n")
+    return promise.patterns, frozenset(line.partition(" ")[2] for line in lines if line.startswith("0x"))
 
 
 #: What is promised of a file → what was promised, and what is shown.

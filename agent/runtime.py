@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent.stats_socket import StatsSocket
 
-#: Characters of commands that are asked at once, and seconds after which connections that were told to end must have.
+#: Bytes of commands that are asked at once, and seconds after which connections that were told to end must have.
 _AT_ONCE = 8000
 _ENDING = 5.0
 #: Seconds within which what was taken must show.
@@ -117,11 +117,12 @@ def _together(commands: Sequence[Command]) -> Iterator[list[Command]]:
         chunk: list[Command] = []
         size = 0
         for command in group:
-            if chunk and (not silent or size + len(command.text) > _AT_ONCE):
+            length = len(command.text.encode())
+            if chunk and (not silent or size + length > _AT_ONCE):
                 yield chunk
                 chunk, size = [], 0
             chunk.append(command)
-            size += len(command.text) + 2
+            size += length + 2
         yield chunk
 
 

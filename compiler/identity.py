@@ -21,7 +21,8 @@ def complete(graph: LoadBalancer) -> LoadBalancer:
     """The same graph, every object with an id: those without get a UUIDv5 of their place.
 
     A listener's place is its transport and port, a member's its address and port (what a client would notice), a pool's and a policy's
-    its name, else where it stands; a rule's is what it says. So neither reordering nor describing something else changes an id.
+    its name, else where it stands; a rule's is what it looks at, not the value, which may change. So neither reordering (but for rules of
+    one policy that look at the same) nor describing something else changes an id.
     References to pools keep what they have. Only `compiler.load` calls this, before anybody else has seen the structs.
     """
     if not graph.id:
@@ -41,7 +42,7 @@ def complete(graph: LoadBalancer) -> LoadBalancer:
                 _complete_pool(policy.redirect_pool, keys, f"{policy.id}/redirect_pool")
             rule_keys = _Keys(policy.id)
             for rule in policy.rules:
-                rule_keys.name(rule, f"l7rule/{rule.type}/{rule.compare_type}/{rule.key}/{rule.invert}/{rule.value}")
+                rule_keys.name(rule, f"l7rule/{rule.type}/{rule.compare_type}/{rule.key}/{rule.invert}")
     return graph
 
 

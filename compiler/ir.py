@@ -61,13 +61,16 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acl(msgspec.Struct, frozen=True, kw_only=True):
-    """A named condition (7.1). `match` is None where the fetch answers yes or no by itself; `pattern` then is too."""
+    """A named condition (7.1). `match` is None where the fetch answers yes or no by itself; else there is a pattern, in a list (`file`) or,
+    where a list cannot hold it, in `pattern`.
+    """
 
     node: L7Rule
     name: Word
     fetch: Word
     ignore_case: bool
     match: Word | None
+    file: Word | None
     pattern: Word | None
 
 

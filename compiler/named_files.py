@@ -40,17 +40,17 @@ def roles(configuration: Configuration, contents: Mapping[str, bytes]) -> dict[s
     found: dict[str, set[Role]] = {}
     for line in configuration.lines():
         # Nearly all lines name none, and that is seen at once.
-        for name, role in () if _NAMING.isdisjoint(line) else _in_line(line):
+        for name, role in () if _NAMING.isdisjoint(line) else in_line(line):
             found.setdefault(name, set()).add(role)
     for name in [name for name, of in found.items() if Role.CRT_LIST in of]:
         for entry in entries(contents.get(name, b"")):
             found.setdefault(entry[0], set()).add(Role.CERTIFICATE)
-            for other, role in _in_line(("bind", *(word.strip("[]") for word in entry[1:]))):
+            for other, role in in_line(("bind", *(word.strip("[]") for word in entry[1:]))):
                 found.setdefault(other, set()).add(role)
     return found
 
 
-def _in_line(line: Words) -> Iterator[tuple[str, Role]]:
+def in_line(line: Words) -> Iterator[tuple[str, Role]]:
     """The files that one line names."""
     transport = line[0] in ("bind", "server")
     for word, following in pairwise(line):
@@ -67,9 +67,11 @@ def entries(content: bytes) -> list[Entry]:
 
 
 def patterns(content: bytes) -> frozenset[str]:
-    """The patterns of a list for `-f`: a line each, from its first character that is no blank; `#` begins a comment there (7.1)."""
-    lines = (line.strip(" \t\r") for line in content.decode("latin-1").split("\n"))
-    return frozenset(line for line in lines if line and not line.startswith("#"))
+    """The patterns of a list for `-f`: a line each, from its first character that is no blank; a line that begins with `#` is a comment,
+    one with a blank before it is not (7.1). Raises ValueError where it is not UTF-8.
+    """
+    lines = (line for line in content.decode().split("\n") if not line.startswith("#"))
+    return frozenset(filter(None, (line.lstrip(" \t").partition("\r")[0] for line in lines)))
 
 
 def payload(content: bytes) -> bytes:

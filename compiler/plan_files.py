@@ -22,11 +22,14 @@ from compiler.changes import (
     RevocationsAre,
 )
 from compiler.haproxy_file import Configuration
-from compiler.named_files import Entry, Role, entries, fingerprints, names, patterns, payload, revoked, roles
+from compiler.named_files import Entry, Role, entries, fingerprints, in_line, names, patterns, payload, revoked, roles
 from compiler.target import Feature
 
-#: What the socket takes as one word, be it a file's name, a pattern or a name of a certificate.
+#: What the socket takes as one word, be it a file's name or a name of a certificate. In a pattern, everything else is escaped (9.3); but
+#: for what ends a command, or is not read at all.
 _SAYABLE = re.compile(r"[A-Za-z0-9_./:+%()\[\]=*-]+")
+_ESCAPED = re.compile(r"[^A-Za-z0-9_./:+%()\[\]=*\u0080-\U0010ffff-]")
+_UNSAYABLE = re.compile(r"[\x00-\x1f\x7f]")
 #: Bytes of one command with all that belongs to it, where the configuration says nothing else (3.2 `tune.bufsize`); some are HAProxy's own.
 _BUFFER = 16384
 _RESERVE = 64
@@ -71,6 +74,7 @@ class _Files:
         changed = [name for name in both if self.old.contents.get(name) != self.new.contents.get(name)]
         for name in sorted(changed, key=lambda name: Role.CRT_LIST in self.old.roles[name]):
             self._file(name)
+        self._together(changed)
         others = sorted(self.old.contents.keys() & self.new.contents.keys() - set(both))
         changed = [name for name in others if self.old.contents[name] != self.new.contents[name]]
         mentioned = {word for line in self.new.configuration.lines() for word in line} if changed else set()
@@ -78,6 +82,22 @@ class _Files:
             named = re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w./-])")
             if any(named.search(word) for word in mentioned):
                 self.draft.reload(name, "content", "has changed; HAProxy reads such a file only when it loads")
+
+    def _together(self, changed: list[str]) -> None:
+        """Each list changes at once, two lists do not: in between, conditions would hold that nobody has ever asked for."""
+        lists = {name for name in changed if Role.PATTERNS in self.new.roles[name] and self._differ(name)}
+        for proxy in self.new.configuration.proxies.values() if len(lists) > 1 else ():
+            named = {name for line in (*proxy.inherited, *proxy.lines) for name, _ in in_line(line)}
+            if len(named & lists) > 1:
+                self.draft.reload(
+                    proxy.title, "lists", "several lists of patterns have changed, which commands would do one after the other"
+                )
+
+    def _differ(self, name: str) -> bool:
+        try:
+            return patterns(self.old.contents.get(name, b"")) != patterns(self.new.contents.get(name, b""))
+        except ValueError:
+            return True
 
     def _file(self, name: str) -> None:
         role = (self.old.roles[name] | self.new.roles[name]).pop() if self._one_role(name) else Role.OTHER
@@ -149,7 +169,8 @@ class _Files:
         """A new version of the list beside the one in use, which it then takes the place of at once."""
         if old == new:
             return
-        if not all(_SAYABLE.fullmatch(pattern) for pattern in new):
+        add = [f"add acl @{{version}} {name} {_escaped(pattern)}" for pattern in sorted(new)]
+        if any(map(_UNSAYABLE.search, new)) or max((len(text.encode()) for text in add), default=0) > self.room:
             self.draft.reload(name, "content", "has patterns that the socket cannot be told")
             return
         self.draft.command(
@@ -161,7 +182,7 @@ class _Files:
                 answer=r"New version created: (?P<version>\d+)",
                 undo=f"clear acl @{{version}} {name}",
             ),
-            *(Command(text=f"add acl @{{version}} {name} {pattern}", object=name, field="content") for pattern in sorted(new)),
+            *(Command(text=text, object=name, field="content") for text in add),
             Command(text=f"commit acl @{{version}} {name}", object=name, field="content", confirm=(PatternsAre(name, new),), settles=True),
         )
 
@@ -256,3 +277,8 @@ class _Files:
             for name in names_of(entry):
                 found.setdefault(name, []).append(entry)
         return found
+
+
+def _escaped(pattern: str) -> str:
+    """As one word of a command."""
+    return _ESCAPED.sub(r"\\\g<0>", pattern)

@@ -44,6 +44,8 @@ _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 # Patterns of many texts at once, a line each; possessive, because nothing is gained by trying again.
 _KEYWORDS = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.:-]*+\n)*+")
 _ENDPOINTS = re.compile(r"(?:[0-9A-Fa-f\[][0-9A-Fa-f.:\[\]]*+\n)*+")
+#: Bytes. HAProxy reads as much of a list at once as it has in a buffer (3.2 `tune.bufsize`, usually 16384), and takes what follows for a line.
+_LONGEST_PATTERN = 8192
 _HTTP_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _RELATIVE_PATH = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)*\.[a-z-]+(?:\.[a-z]+)?")
 
@@ -73,6 +75,20 @@ def word(text: str) -> Word:
     if reason:
         raise Inexpressible(reason)
     return Word("'" + text.replace("'", "'\\''") + "'")
+
+
+def pattern(text: str) -> Word:
+    """Any text as a line of a list of patterns (7.1 `-f`), where nothing has a meaning but blanks and # at the beginning: the former are
+    left out, the latter begins a comment, unless it stands behind a blank.
+    """
+    reason = reason_against(text)
+    if reason:
+        raise Inexpressible(reason)
+    if text[0] == " ":
+        raise Inexpressible("it begins with a blank, which HAProxy leaves out in a list")
+    if len(text.encode()) > _LONGEST_PATTERN:
+        raise Inexpressible(f"it is longer than {_LONGEST_PATTERN} bytes, where HAProxy might go on with another pattern")
+    return Word(f" {text}" if text[0] == "#" else text)
 
 
 def log_format(text: str) -> Word:

@@ -1,4 +1,4 @@
-"""The files that haproxy.cfg names: certificates, crt-lists, authorities, revocation lists, address lists; and how TLS uses them."""
+"""The files that haproxy.cfg names: certificates, crt-lists, authorities, revocation lists, lists of addresses and of patterns; and how TLS uses them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import NamedTuple
 from compiler import ir, quoting
 from compiler.bundle import File
 from compiler.check.tls import VERSIONS
-from compiler.graph import Listener, Pool
+from compiler.graph import L7Rule, Listener, Pool
 from compiler.material import Material
-from compiler.quoting import Word
+from compiler.quoting import Inexpressible, Word
 from compiler.target import Feature, Target
 
 _REFERENCES = uuid.UUID("3d2c2f0e-5b0a-5a3c-8f57-b1de0b6f8f5e")
@@ -24,7 +24,7 @@ class Made(NamedTuple):
     """A file, and the field for which it was made."""
 
     file: File
-    node: Listener | Pool
+    node: Listener | Pool | L7Rule
     field: str
 
 
@@ -44,6 +44,14 @@ class Files:
         return self._add(
             f"lists/{listener.id}.allowed", "".join(f"{network}\n" for network in networks).encode(), listener, "allowed_cidrs"
         )
+
+    def value(self, rule: L7Rule, pattern: str) -> Word | None:
+        """The pattern of a rule, in a list of its own: so it can be changed while HAProxy runs. None where a list cannot hold it."""
+        try:
+            line = quoting.pattern(pattern)
+        except Inexpressible:
+            return None
+        return self._add(f"lists/{rule.id}.value", f"{line}\n".encode(), rule, "value")
 
     def identity(self, node: Listener | Pool, field: str, reference: str) -> Word:
         """Certificate, chain and key. Named after the reference, not the content, so that a renewed certificate keeps its file."""
@@ -97,7 +105,7 @@ class Files:
             no_alpn=alpn is not None and not alpn and self._target.has(Feature.NO_ALPN),
         )
 
-    def _add(self, path: str, content: bytes, node: Listener | Pool, field: str, *, secret: bool = False) -> Word:
+    def _add(self, path: str, content: bytes, node: Listener | Pool | L7Rule, field: str, *, secret: bool = False) -> Word:
         self.made.setdefault(path, Made(File(content, 0o600 if secret else 0o644, secret), node, field))
         return quoting.path(path)
 

@@ -34,8 +34,8 @@ def lower_frontend(index: Index, listener: Listener, target: Target, files: File
         log_format=None if target.log is None else quoting.keyword("httplog" if http else "tcplog"),
         hsts=_hsts(listener),
         exporter=listener.protocol == "PROMETHEUS",
-        requests=_requests(policies),
-        use_backends=_use_backends(index, listener, policies),
+        requests=_requests(policies, files),
+        use_backends=_use_backends(index, listener, policies, files),
         default_backend=backend_name(default.id, listener) if default is not None and default.admin_state_up else None,
         timeout_client=listener.timeout_client_data,
         inspect_delay=listener.timeout_tcp_inspect,
@@ -76,54 +76,55 @@ def _hsts(listener: Listener) -> Word | None:
     return quoting.log_format("; ".join(parts))
 
 
-def _requests(policies: list[L7Policy]) -> tuple[tuple[str, ir.Rule], ...]:
+def _requests(policies: list[L7Policy], files: Files) -> tuple[tuple[str, ir.Rule], ...]:
     """What answers or redirects a request, in the policies' order."""
     found: list[tuple[str, ir.Rule]] = []
     for policy in policies:
         if policy.action == "REJECT":
-            found.append(("deny", _rule(policy)))
+            found.append(("deny", _rule(policy, files)))
         elif policy.action == "REDIRECT_TO_URL":
-            found.append(("location", _rule(policy, policy.redirect_url)))
+            found.append(("location", _rule(policy, files, policy.redirect_url)))
         elif policy.action == "REDIRECT_PREFIX":
-            found.append(("prefix", _rule(policy, policy.redirect_prefix)))
+            found.append(("prefix", _rule(policy, files, policy.redirect_prefix)))
     return tuple(found)
 
 
-def _use_backends(index: Index, listener: Listener, policies: list[L7Policy]) -> tuple[ir.Rule, ...]:
+def _use_backends(index: Index, listener: Listener, policies: list[L7Policy], files: Files) -> tuple[ir.Rule, ...]:
     found = []
     for policy in policies:
         pool = index.redirect_pool(policy)
         if policy.action == "REDIRECT_TO_POOL" and pool is not None and pool.admin_state_up:
-            acls, condition = _condition(policy)
+            acls, condition = _condition(policy, files)
             found.append(ir.Rule(node=policy, acls=acls, condition=condition, target=backend_name(pool.id, listener)))
     return tuple(found)
 
 
-def _rule(policy: L7Policy, redirect: str | None = None) -> ir.Rule:
-    acls, condition = _condition(policy)
+def _rule(policy: L7Policy, files: Files, redirect: str | None = None) -> ir.Rule:
+    acls, condition = _condition(policy, files)
     if redirect is None:
         return ir.Rule(node=policy, acls=acls, condition=condition)
     code = policy.redirect_http_code or 302
     return ir.Rule(node=policy, acls=acls, condition=condition, code=code, target=quoting.log_format(redirect))
 
 
-def _condition(policy: L7Policy) -> tuple[tuple[ir.Acl, ...], Word]:
+def _condition(policy: L7Policy, files: Files) -> tuple[tuple[ir.Acl, ...], Word]:
     rules = [rule for rule in policy.rules if rule.admin_state_up]
     words = [quoting.negated(rule.id) if rule.invert else quoting.keyword(rule.id) for rule in rules]
-    return tuple(acl for rule in rules for acl in _acls(rule)), quoting.line(*words)
+    return tuple(acl for rule in rules for acl in _acls(rule, files)), quoting.line(*words)
 
 
-def _acls(rule: L7Rule) -> list[ir.Acl]:
+def _acls(rule: L7Rule, files: Files) -> list[ir.Acl]:
     """One rule as a named ACL; a header's twice, under one name, which means either (7.2): each value of a list, as Octavia has it
     (7.3.6 req.hdr), and the header as a whole, without which a value with a comma in it would match nothing (req.fhdr).
     """
+    acl = _acl(rule, files)
     if rule.type != "HEADER":
-        return [_acl(rule)]
-    return [_acl(rule), msgspec.structs.replace(_acl(rule), fetch=quoting.fetch("req.fhdr", rule.key or ""))]
+        return [acl]
+    return [acl, msgspec.structs.replace(acl, fetch=quoting.fetch("req.fhdr", rule.key or ""))]
 
 
-def _acl(rule: L7Rule) -> ir.Acl:
-    """One rule as an ACL. Patterns stand behind `--` in the template: what begins with `-` is no flag there (7.1)."""
+def _acl(rule: L7Rule, files: Files) -> ir.Acl:
+    """One rule as an ACL. Patterns that no list can hold stand behind `--` in the template: what begins with `-` is no flag there (7.1)."""
     fetch = {
         # The name without port, as RFC 9110 7.2 has it before the colon; compared without case (4.2.3).
         "HOST_NAME": lambda: quoting.own("req.hdr(host),host_only"),
@@ -143,11 +144,13 @@ def _acl(rule: L7Rule) -> ir.Acl:
         match = quoting.keyword("int")
     elif rule.type == "FILE_TYPE" and rule.compare_type == "EQUAL_TO":
         match, value = quoting.keyword("end"), f".{rule.value.removeprefix('.')}"
+    file = None if value is None else files.value(rule, value)
     return ir.Acl(
         node=rule,
         name=quoting.keyword(rule.id),
         fetch=fetch,
         ignore_case=rule.type == "HOST_NAME",
         match=match,
-        pattern=None if value is None else quoting.word(value),
+        file=file,
+        pattern=None if value is None or file is not None else quoting.word(value),
     )

@@ -30,6 +30,12 @@ def nft(line: str) -> list[str]:
     return re.findall(r'"[^"]*"|[{};,]|[^\s{};,"]+', text)
 
 
+def patterns(line: str) -> list[str]:
+    """The pattern of a line of a list for -f: all of it behind its first blanks. A comment begins at a # that begins the line."""
+    text = line.lstrip(" \t")
+    return [text] if text and not line.startswith("#") else []
+
+
 def listed(line: str) -> list[str]:
     """The words of a line of a list that HAProxy reads; comments begin at #, a crt-list's options are in brackets."""
     return re.findall(r"[\[\]]|[^\s\[\]]+", line.split("#", 1)[0])

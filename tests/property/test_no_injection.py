@@ -61,18 +61,29 @@ _CUT: dict[str, Callable[[str], list[str]]] = {
     "conf": other_words.keepalived,
     "nft": other_words.nft,
     "pem": lambda line: [line],
+    "value": other_words.patterns,
 }
 
 
 def lines(bundle: Bundle) -> list[Line]:
-    """All lines of all files. Certificates' files are named after their references, whatever is in these."""
+    """All lines of all files. Certificates' files are named after their references, whatever is in these; what is in the list of a rule's
+    value stands where the list is named, as it does where a list cannot hold it.
+    """
     found = []
     for path, file in bundle.files.items():
         text = file.content.decode()
         cut = _CUT.get(path.rpartition(".")[2], other_words.listed)
         name = _CERTIFICATE.sub("certs/*", path)
         found += [Line(name, tuple(_CERTIFICATE.sub("certs/*", word) for word in cut(line))) for line in text.split("\n")]
+    values = {
+        line.file: [word for other in found if other.file == line.file for word in other.words] for line in found if "value" in line.file
+    }
+    found = [Line(file, _with_value(words, values)) for file, words in found if file not in values]
     return sorted(found, key=lambda line: line.file)
+
+
+def _with_value(words: tuple[str, ...], values: Mapping[str, list[str]]) -> tuple[str, ...]:
+    return (*words[:-2], "--", *values[words[-1]]) if words[-2:-1] == ("-f",) and words[-1] in values else words
 
 
 _CERTIFICATE = re.compile(r"certs/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

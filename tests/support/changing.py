@@ -83,7 +83,7 @@ def shown(stats: StatsSocket, files: Files) -> dict[str, Any]:
 
 def _file(stats: StatsSocket, role: Role, name: str) -> Any:
     if role is Role.PATTERNS:
-        return sorted(line.split(" ", 1)[1] for line in stats.ask(f"show acl {name}").splitlines() if " " in line)
+        return sorted(line.split(" ", 1)[1] for line in stats.ask(f"show acl {name}").split("\n") if " " in line)
     if role is Role.CRT_LIST:
         return sorted(line for line in stats.ask(f"show ssl crt-list {name}").splitlines() if line)
     kind = {Role.CERTIFICATE: "cert", Role.AUTHORITIES: "ca-file", Role.REVOCATIONS: "crl-file"}[role]

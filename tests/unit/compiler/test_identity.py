@@ -67,6 +67,11 @@ class TestIdsOfObjects:
         other = load(pools=reversed_pools, listeners=[listeners[2], listeners[1], listener(80, l7policies=backwards)])
         assert {node.id for node, _ in walk(one)} == {node.id for node, _ in walk(other)}
 
+    def test_another_value_is_the_same_rule(self) -> None:
+        rules = [[rule(value), rule("/b", invert=True), rule("/c", key="k", type="COOKIE")] for value in ("/a", "/x")]
+        one, other = (load(listeners=[listener(80, l7policies=[{"action": "REJECT", "rules": some}])]) for some in rules)
+        assert [node.id for node, _ in walk(one)] == [node.id for node, _ in walk(other)]
+
     def test_what_else_is_said_about_an_object_changes_no_id(self) -> None:
         plain = load(listeners=[listener(80)], pools=[pool("a", ("192.0.2.1", 80))])
         more = load(

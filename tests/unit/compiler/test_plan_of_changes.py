@@ -249,12 +249,33 @@ class TestFiles:
         larger = [Files(each.configuration.replace(b"maxconn", b"tune.bufsize 65536\n maxconn", 1), each.contents) for each in (old, new)]
         assert said(plan(larger[0], larger[1], VERSION))[1] == "commit ssl ca-file ca"
 
-    def test_patterns_that_the_socket_would_cut_otherwise(self) -> None:
+    def test_patterns_are_escaped_for_the_socket(self) -> None:
         line = "http-request deny if { path -f a }"
-        assert plan(self.files(b"", line, a=b"/x\n"), self.files(b"", line, a=b"#c\n\n  /x\n/x\n"), VERSION) == NoOp()
-        for pattern in (b"/a b", b"/a;b", b"@1"):
-            made = plan(self.files(b"", line, a=b"/x\n"), self.files(b"", line, a=pattern + b"\n"), VERSION)
-            assert "patterns" in reasons(made)[0]
+        assert plan(self.files(b"", line, a=b"/x\n"), self.files(b"", line, a=b"#c\n\n  /x\n/x\r\n"), VERSION) == NoOp()
+        for pattern, escaped in {
+            "/a b ": r"/a\ b\ ",
+            "/a;b": r"/a\;b",
+            " #@1": r"\#\@1",
+            "{version}": r"\{version\}",
+            "é<<": r"é\<\<",
+        }.items():
+            made = plan(self.files(b"", line, a=b"/x\n"), self.files(b"", line, a=f"{pattern}\n".encode()), VERSION)
+            assert said(made) == ["prepare acl a", f"add acl @{{version}} a {escaped}", "commit acl @{version} a"]
+
+    @pytest.mark.parametrize("pattern", [b"a\x0bb", b"a" * 16384, b"\xff"], ids=["control", "long", "not UTF-8"])
+    def test_patterns_that_the_socket_cannot_be_told(self, pattern: bytes) -> None:
+        line = "http-request deny if { path -f a }"
+        [reason] = reasons(plan(self.files(b"", line, a=b"/x\n"), self.files(b"", line, a=pattern + b"\n"), VERSION))
+        assert reason.startswith("a: content: ")
+
+    def test_two_lists_of_one_proxy_do_not_change_one_after_the_other(self) -> None:
+        line = "http-request deny if { path -f a } { src -f ca }"
+        old, one, both = (
+            self.files(b"", line, a=path, ca=networks) for path, networks in ((b"/x", b"::1"), (b"/y", b"::1"), (b"/y", b"::2"))
+        )
+        assert said(plan(old, one, VERSION))[1] == "add acl @{version} a /y"
+        assert ["several lists" in reason for reason in reasons(plan(old, both, VERSION))] == [True]
+        assert plan(old, self.files(b"", line, a=b"/x\n", ca=b"::1\n"), VERSION) == NoOp()
 
 
 def test_a_command_shows_no_payload() -> None:

@@ -32,7 +32,7 @@ CERTIFICATES = [AUTHORITIES[0].server("a.example") for _ in range(2)]
 
 
 def graph() -> Graph:
-    rule = {"type": "PATH", "compare_type": "EQUAL_TO", "value": "/x"}
+    rules = [{"type": "PATH", "compare_type": "EQUAL_TO", "value": "/x"}, {"type": "HOST_NAME", "compare_type": "REGEX", "value": "x"}]
     common = {"connection_limit": 1000, "default_pool": {"name": "app"}}
     return {
         "id": "5d2f0d3e-6c1b-4a55-8d5e-0b6b7e1b6a10",
@@ -44,7 +44,7 @@ def graph() -> Graph:
                 "protocol": "HTTP",
                 "protocol_port": 80,
                 "allowed_cidrs": ["10.0.0.0/8"],
-                "l7policies": [{"name": "p", "action": "REJECT", "rules": [rule]}],
+                "l7policies": [{"name": "p", "action": "REJECT", "rules": rules}],
             },
             {
                 **common,
@@ -109,8 +109,12 @@ def listener(graph: Graph) -> None:
     graph["listeners"].append({"name": "w2", "protocol": "HTTP", "protocol_port": 82, "default_pool": {"name": "app"}})
 
 
-def value(graph: Graph) -> None:
-    graph["listeners"][0]["l7policies"][0]["rules"][0]["value"] = "/y"
+def rules(*changes: dict[str, str]) -> Callable[[Graph], None]:
+    def change(graph: Graph) -> None:
+        for rule, fields in zip(graph["listeners"][0]["l7policies"][0]["rules"], changes, strict=False):
+            rule.update(fields)
+
+    return change
 
 
 HEALTH = {"healthmonitor": {"type": "HTTP", "delay": 5, "timeout": 2, "max_retries": 2}}
@@ -138,7 +142,9 @@ KINDS: dict[str, tuple[Callable[[Graph], None], Callable[[Graph], None]]] = {
     "a timeout": (nothing, web(timeout_client_data=1000)),
     "a listener comes, goes, or has another port": (nothing, listener),
     "an algorithm, a persistence": (nothing, pool(lb_algorithm="LEAST_CONNECTIONS")),
-    "an L7 policy or rule": (nothing, value),
+    "the value of an L7 rule": (nothing, rules({"value": "/y"})),
+    "values of several L7 rules of a listener at once": (nothing, rules({"value": "/y"}, {"value": "z"})),
+    "an L7 policy or rule comes, goes, or compares otherwise": (nothing, rules({"compare_type": "STARTS_WITH"})),
     "headers that are inserted": (nothing, web(insert_headers={"X-Forwarded-For": "true"})),
 }
 
