@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import compiler
+from agent.errors import GraphRefused
 from compiler import ProblemError
 from hydria import secret_files
 from hydria.cli import FINE, forecasts, inputs
@@ -74,6 +75,8 @@ def up(
             lab = build(name, source.text, wishes, _given(source, secrets), lambda step: write(f"making {step}"))
     except ProblemError as error:
         return forecasts.refused(output, source, inputs.placed(source, error.problems))
+    except GraphRefused as error:
+        return forecasts.refused(output, source, forecasts.why(source, error))
     listeners = [f"{one.protocol} {vip}:{one.port}" for one in lab.plan.listeners for vip in lab.plan.vips]
     if output.json:
         output.document(

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-#: States of a bridge's port (`BR_STATE_…` of linux/if_bridge.h).
-_SILENT, _FORWARDING = 0, 3
+
+#: `IFF_UP` of netdevice(7).
+_UP = 0x1
 
 
 def bridge(hypervisor: Path, name: str) -> None:
@@ -48,10 +49,10 @@ def bring_up_loopback(namespace: Path) -> None:
         links.link("set", index=1, state="up")
 
 
-def silence(hypervisor: Path, port: str, *, silent: bool) -> None:
-    """Has a network pass nothing from or to a port, and neither side notice: its interface is up all the time."""
+def silence(hypervisor: Path, bridge_name: str, port: str, *, silent: bool) -> None:
+    """Has a network pass nothing from or to a port, and neither side notice: its interface is up all the time, and has a carrier."""
     with _links(hypervisor) as links:
-        links.brport("set", index=_index(links, port), state=_SILENT if silent else _FORWARDING)
+        links.link("set", index=_index(links, port), master=0 if silent else _index(links, bridge_name))
 
 
 def pull(hypervisor: Path, port: str, *, out: bool) -> None:
@@ -86,12 +87,11 @@ def addresses(namespace: Path) -> set[str]:
 def ports(hypervisor: Path) -> dict[str, tuple[bool, bool]]:
     """Port → whether its cable is in, and whether it passes anything."""
     with _links(hypervisor) as links:
-        found = {}
-        for one in links.get_links():
-            told = one.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
-            if told is not None:
-                found[one.get_attr("IFLA_IFNAME")] = (bool(one["flags"] & 1), told.get_attr("IFLA_BRPORT_STATE") == _FORWARDING)
-        return found
+        return {
+            str(one.get_attr("IFLA_IFNAME")): (bool(one["flags"] & _UP), bool(one.get_attr("IFLA_MASTER")))
+            for one in links.get_links()
+            if one.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "veth"
+        }
 
 
 def _index(links: Any, name: str) -> int:

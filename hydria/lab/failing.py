@@ -40,6 +40,10 @@ def kill(lab: Lab, target: str, what: What = "all") -> None:
         lab.attendant("refuse", names=[target])
         lab.tell(f"member {target} killed")
     elif what == "all":
+        hypervisor = lab.network(HYPERVISOR)
+        for network in NETWORKS:
+            # Else its kernel would tell everybody that the processes are gone.
+            bridges.silence(hypervisor, NETWORKS[network], amphorae.port(target, network), silent=True)
         # With its first process everything on it ends, so the machine is gone when that is.
         first = identify(lab.first_process(target))
         if first is not None:
@@ -51,7 +55,7 @@ def kill(lab: Lab, target: str, what: What = "all") -> None:
         for network in _TRAFFIC:
             port = amphorae.port(target, network)
             if what == "network":
-                bridges.silence(hypervisor, port, silent=True)
+                bridges.silence(hypervisor, NETWORKS[network], port, silent=True)
             else:
                 bridges.pull(hypervisor, port, out=True)
         lab.tell(f"{target}: {what} away")
@@ -91,11 +95,11 @@ def _heal(lab: Lab, amphora: Amphora) -> list[str]:
     ports = bridges.ports(hypervisor)
     for network in NETWORKS:
         port = amphorae.port(name, network)
-        plugged, passing = ports.get(port, (True, True))
+        plugged, passing = ports[port]
         if not plugged:
             bridges.pull(hypervisor, port, out=False)
-        elif not passing:
-            bridges.silence(hypervisor, port, silent=False)
+        if not passing:
+            bridges.silence(hypervisor, NETWORKS[network], port, silent=False)
         if not (plugged and passing) and f"{name}: network back" not in done:
             done.append(f"{name}: network back")
     if not any(one["name"] in _NAMES["agent"] for one in lab.processes(name)):
