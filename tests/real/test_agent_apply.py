@@ -219,6 +219,18 @@ def test_a_removed_member_keeps_its_connections(programs: Programs) -> None:
     assert programs.haproxies.leaving.of(LB) == {}
 
 
+def test_a_deletion_that_is_cut_short_is_finished(programs: Programs) -> None:
+    serve(programs, configuration(programs, "first", 10))
+    programs.haproxies.generations(LB).forget()
+    after = programs.restarted()
+    assert after.restore() == []
+    after.services.close()
+    assert after.services.programs() == ()
+    assert after.haproxies.process(LB).pid() is None
+    assert after.haproxies.loadbalancers() == []
+    assert not programs.paths.loadbalancer(LB).exists()
+
+
 # --- killed after every step ---
 
 CHANGE = """
