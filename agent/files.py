@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -28,13 +29,35 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def create_file(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """As `replace_file`, where nothing is yet; raises FileExistsError, with nothing changed, where something is; OSError."""
+    """As `replace_file`, where nothing is yet; raises FileExistsError, with nothing changed, where something is; OSError.
+
+    Whoever is killed meanwhile leaves nothing: the file has no name before it is whole. Where the file system has no files without names
+    (open(2), O_TMPFILE), what is left then is a directory `.NAME.…` that nobody else reads.
+    """
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        # EISDIR: a kernel, or a file system below FUSE, that has never heard of it.
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise
+        _create_by_name(path, content, mode)
+    else:
+        with os.fdopen(descriptor, "wb") as output:
+            output.write(content)
+            output.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+            # It is not to be relative to anything; but only with a descriptor does Python have the kernel follow the link in /proc.
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor)
+    sync(path.parent)
+
+
+def _create_by_name(path: Path, content: bytes, mode: int) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
         whole = Path(directory) / path.name
         replace_file(whole, content, mode)
         # Of all ways to give a file a name, only this one never takes it from another.
         os.link(whole, path)
-    sync(path.parent)
 
 
 def remove_file(path: Path) -> bool:
