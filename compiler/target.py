@@ -62,6 +62,10 @@ def first_with(feature: Feature) -> str:
     return ".".join(map(str, FIRST_HAPROXY[feature]))
 
 
+# There is no such table for keepalived: every word that is rendered for it is known to all supported versions. What came in 2.2.8 and the
+# 2.3 releases (their release notes) are words that are not used: `no_virtual_ipaddress`, `v3_checksum_as_v2`, fractions of a second for
+# scripts. A word that is new in the templates has to be looked up; tests/unit/compiler/test_targets.py has the list of those that were.
+
 #: The oldest keepalived, and the HAProxy branches, oldest first, that Hydria is made for; anything older is refused.
 OLDEST_KEEPALIVED: Version = (2, 2)
 SUPPORTED_HAPROXY: tuple[Version, ...] = ((2, 6), (2, 8), (3, 0), (3, 2))

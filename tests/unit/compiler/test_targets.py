@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -197,3 +199,68 @@ def test_a_wrong_target_is_a_problem_of_the_bundle() -> None:
     bundle = compiler.build(compiler.load('{"vip_address": "192.0.2.1"}'), Target(user="a b", run_directory="x"))
     assert [problem.path for problem in bundle.problems] == ["target.run_directory", "target.user"]
     assert not bundle.files
+
+
+#: Words of keepalived's that all supported versions know.
+KNOWN_TO_KEEPALIVED = {
+    "HTTP_GET",
+    "MISC_CHECK",
+    "TCP_CHECK",
+    "UDP_CHECK",
+    "accept",
+    "advert_int",
+    "check_unicast_src",
+    "connect_ip",
+    "connect_port",
+    "connect_timeout",
+    "delay_before_retry",
+    "delay_loop",
+    "enable_script_security",
+    "file",
+    "garp_master_refresh",
+    "garp_master_refresh_repeat",
+    "global_defs",
+    "http_protocol",
+    "init_file",
+    "interface",
+    "lvs_method",
+    "lvs_sched",
+    "max_auto_priority",
+    "mh-fallback",
+    "misc_path",
+    "misc_timeout",
+    "nopreempt",
+    "path",
+    "persistence_granularity",
+    "persistence_timeout",
+    "priority",
+    "protocol",
+    "real_server",
+    "retry",
+    "script_user",
+    "sh-fallback",
+    "sh-port",
+    "state",
+    "status_code",
+    "track_file",
+    "unicast_src_ip",
+    "url",
+    "uthreshold",
+    "version",
+    "virtual_router_id",
+    "virtual_server",
+    "virtualhost",
+    "vrrp_instance",
+    "vrrp_version",
+    "weight",
+}
+
+
+def test_keepalived_is_told_nothing_that_not_every_supported_version_knows() -> None:
+    rendered = [path.read_text() for path in (Path(__file__).parents[2] / "golden").glob("*/expected/keepalived/*.conf")]
+    assert rendered
+    # What is in these are addresses, routes and names.
+    lists = r"(virtual_(ipaddress|ipaddress_excluded|routes|rules|server_group)[^{]*|unicast_peer |track_file )\{[^}]*\}"
+    blocks = [re.sub(lists, "", text) for text in rendered]
+    words = {line.split()[0] for text in blocks for line in text.splitlines() if line.strip() and line.strip()[0] not in "#}"}
+    assert words <= KNOWN_TO_KEEPALIVED
