@@ -172,10 +172,12 @@ class Network:
             with self._inside() as kernel:
                 with _gathered(problems):
                     self._load_filters()
+                # However many are absent, for good perhaps, they are waited for once.
+                deadline = self._clock.monotonic() + _ARRIVAL
                 for interface in interfaces:
                     if kernel.link_with(interface.mac) is None:
                         with _gathered(problems):
-                            self._move(kernel, interface)
+                            self._move(kernel, interface, max(deadline - self._clock.monotonic(), 0.0))
                 present = [interface for interface in interfaces if kernel.link_with(interface.mac) is not None]
                 for interface in present:
                     # Detection of duplicates takes its time on all interfaces at once.
@@ -277,23 +279,23 @@ class Network:
                     unheard.append(f"{found.placed.address} cannot be announced on {link.name}: {error.strerror}")
         return unheard
 
-    def _arrived(self, mac: Mac) -> Link:
-        """The interface with this hardware address, out of the namespace."""
+    def _arrived(self, mac: Mac, patience: float = _ARRIVAL) -> Link:
+        """The interface with this hardware address, out of the namespace; for `patience` seconds it may come."""
         with Kernel(None) as outside:
             if (link := outside.link_with(mac)) is not None:
                 return link
             with suppress(OSError):
                 self._pci_rescan.write_text("1", encoding="ascii")
-            wait_until(lambda: outside.link_with(mac) is not None, _ARRIVAL, self._clock)
+            wait_until(lambda: outside.link_with(mac) is not None, patience, self._clock)
             link = outside.link_with(mac)
         if link is None:
             raise InterfaceNotReady(f"No suitable network interface found: none here has the hardware address {mac}")
         return link
 
-    def _move(self, kernel: Kernel, interface: Interface) -> None:
+    def _move(self, kernel: Kernel, interface: Interface, patience: float) -> None:
         if kernel.link(interface.name) is not None:
             raise SystemFault(f"there is another {interface.name} in the namespace already")
-        link = self._arrived(interface.mac)
+        link = self._arrived(interface.mac, patience)
         with Kernel(None) as outside:
             outside.move(link, self.namespace, interface.name)
 

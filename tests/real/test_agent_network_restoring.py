@@ -8,6 +8,7 @@ import pytest
 from support.agent_machine import GATEWAY4, GATEWAY6, MACS, VIP4, VIP6, VRRP4, VRRP6, Machine, fixed, machine_in
 from support.polling import eventually
 
+from agent.clock import SystemClock
 from agent.errors import SystemFault
 
 if TYPE_CHECKING:
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 
 BACKENDS = "10.0.2.0/24"
 STRANGER = "02:00:00:00:00:99"
+
+
+class Slept(SystemClock):
+    """Knows for how many seconds it was asked to let pass."""
+
+    slept = 0.0
+
+    def sleep(self, seconds: float, /) -> None:
+        self.slept += seconds
+        super().sleep(seconds)
 
 
 @pytest.fixture
@@ -104,6 +115,17 @@ class TestRestoring:
         after = shown(machine)
         assert after["interfaces"] == before["interfaces"]
         assert before["routes"] <= after["routes"]
+
+    def test_many_that_are_absent_are_waited_for_once(self, tmp_path: Path) -> None:
+        clock = Slept()
+        with machine_in(tmp_path, clock) as machine:
+            plugged(machine)
+            machine.reboot("eth1", "eth2", "eth3")
+            clock.slept = 0.0
+            with pytest.raises(SystemFault) as told:
+                machine.restore()
+        assert len(str(told.value).splitlines()) == 3
+        assert 0 < clock.slept < 3
 
     def test_what_was_taken_away_comes_back(self, machine: Machine) -> None:
         plugged(machine)
