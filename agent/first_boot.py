@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LABELS = ("config-2", "CONFIG-2")
 _BY_LABEL = Path("/dev/disk/by-label")
 #: Seconds to wait for the drive: the kernel may still be looking for disks.
-_PATIENCE = 20.0
+_PATIENCE = 90.0
 _MOUNTING = 30.0
 
 _NETWORK = "etc/systemd/network"

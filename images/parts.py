@@ -39,6 +39,8 @@ def bill(text: str) -> str:
         else:
             purl = PackageURL("pypi", None, name.lower().replace("_", "-"), version)
         bom.components.add(Component(name=name, version=version, type=ComponentType.LIBRARY, purl=purl, bom_ref=purl.to_string()))
+    # Which part needs which is in the packages themselves; all are the image's.
+    bom.register_dependency(bom.metadata.component, bom.components)
     return JsonV1Dot6(bom).output_as_string(indent=1)
 
 

@@ -109,7 +109,7 @@ class Guest:
         topology: str = "SINGLE",
         controllers: str = "",
         memory: int = 512,
-        accelerator: str = "tcg,thread=multi,tb-size=256",
+        accelerator: str = "tcg,thread=single,tb-size=256",
     ) -> None:
         self.id = str(uuid.uuid4())
         self.name = name
@@ -194,6 +194,9 @@ loadbalancer_topology = {topology}
         credentials = {"systemd.extra-unit.test-shell.service": _SHELL, "systemd.unit-dropin.multi-user.target~test": _WANTED}
         command = [
             *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35", "-accel", self._accelerator),
+            # The guest's time follows the instructions that it has executed: on a busy machine everything takes longer, and nothing in the guest
+            # runs into a time limit that it would keep on a machine of its own.
+            *("-icount", "shift=1,sleep=on"),
             *("-cpu", "qemu64", "-m", str(self._memory), "-smp", "1", "-uuid", self.id, "-name", self.name),
             *("-serial", f"file:{self.directory / 'console.log'}", "-qmp", f"unix:{self.directory / 'qmp'},server=on,wait=off"),
             *("-device", "virtio-rng-pci", "-drive", f"file={self.disk},if=virtio,format=qcow2,cache=writeback"),

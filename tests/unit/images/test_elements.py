@@ -55,9 +55,7 @@ def test_every_element_tells_what_it_is_and_needs_only_what_there_is() -> None:
 
 
 def test_the_disk_has_a_place_of_its_own_for_logs() -> None:
-    text = (IMAGES / "elements/hydria-debian/environment.d/05-hydria-debian.bash").read_text()
-    [described] = re.findall(r"DIB_BLOCK_DEVICE_CONFIG:-'(.*?)'\}", text, re.DOTALL)
-    _, partitioning = yaml.safe_load(described)
+    _, partitioning = yaml.safe_load((IMAGES / "disk.yaml").read_text())
     places = {each["mkfs"]["mount"]["mount_point"]: each for each in partitioning["partitioning"]["partitions"]}
     assert places.keys() == {"/", "/var/log"}
     # All that is bounded, together: the journal and the two files of the traffic.
