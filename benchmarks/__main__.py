@@ -10,11 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import changing, compiling, footprint, hashing, heartbeats, metrics, soak, stats
+from benchmarks import changing, compiling, failover, footprint, hashing, heartbeats, metrics, soak, stats
 
 BENCHMARKS = {
     "changing": changing.run,
     "compiling": compiling.run,
+    "failover": failover.run,
     "footprint": footprint.run,
     "hashing": hashing.run,
     "heartbeats": heartbeats.run,

@@ -157,3 +157,23 @@ def outage(results: Sequence[Result], since: float) -> float | None:
     """Seconds from a moment until the first answer to a request that was begun after it; None where none was."""
     ended = [one.ended for one in results if not one.error and one.began >= since]
     return min(ended) - since if ended else None
+
+
+#: Seconds: an answer that takes as long as this has come by way of a second attempt of the client's kernel, which waits for one.
+_LATE = 0.9
+
+
+def silence(results: Sequence[Result], since: float) -> float:
+    """Seconds of the longest time, from a moment on, in which requests were begun in vain: they failed, or were answered at a second attempt.
+
+    It ends with the begin of the first one that was answered at once.
+    """
+    longest, first = 0.0, None
+    for one in sorted(results, key=lambda one: one.began):
+        if one.began < since:
+            continue
+        if one.error or one.ended - one.began >= _LATE:
+            first = one.began if first is None else first
+        elif first is not None:
+            longest, first = max(longest, one.began - first), None
+    return longest if first is None else max(longest, max(one.began for one in results) - first)
