@@ -72,10 +72,11 @@ class Changes:
         elif kind == "certificate":
             self._certificate = (self._certificate + 1) % self._certificates
         else:
-            member = self._dice.choice(pool)
+            # Somebody must be there to answer.
+            able = [member for member in pool if member["admin_state_up"]]
+            member = self._dice.choice(pool if len(able) > 1 else [member for member in pool if member not in able])
             member["admin_state_up"] = not member["admin_state_up"]
         if not any(member["admin_state_up"] for member in pool):
-            # Somebody must be there to answer.
             pool[0]["admin_state_up"] = True
         self.made[kind] += 1
         return kind

@@ -101,7 +101,7 @@ class Processes:
         return found
 
     def look(self) -> dict[str, float]:
-        """Workers, and memory (proportional set size, in MB)."""
+        """Workers, and memory (in MB): what is theirs alone, because what others map, too, changes with the others."""
         haproxies = self.haproxies()
         return {
             "workers": len(haproxies) - 1,
@@ -122,7 +122,7 @@ def inside(command: list[str]) -> list[str]:
 
 def _memory(pid: int) -> float:
     with suppress(FileNotFoundError, ProcessLookupError):
-        if size := re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE):
+        if size := re.search(r"^Pss_Anon:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE):
             return int(size[1]) / 1000
     return 0.0
 

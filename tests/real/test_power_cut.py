@@ -279,10 +279,12 @@ def survive(name: str, most: int | None) -> int:
     with machine_with(Haproxy.find()) as machine:
         cuts = Cuts(machine, name)
         states: dict[str, tuple[State, int]] = {}
-        for number, some in enumerate(cuts.after, 1):
-            for state in some:
-                states[hashlib.sha256(repr(sorted(state.items())).encode()).hexdigest()] = state, number
-        # A state that is possible at the end is judged as one of the end.
+        # A state that is possible at the end, where all was answered, is judged as one of the end; that in which least is safe comes last.
+        for number, (least, *others) in enumerate(cuts.after, 1):
+            for state in (*others, least):
+                key = hashlib.sha256(repr(sorted(state.items())).encode()).hexdigest()
+                states.pop(key, None)
+                states[key] = state, number
         chosen = list(states.values())
         if most is not None and most < len(chosen):
             chosen = [chosen[-1], *random.Random(0).sample(chosen[:-1], most - 1)]
