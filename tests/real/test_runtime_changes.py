@@ -165,6 +165,11 @@ LISTED: Part = {
     "frontend": ["tcp-request connection reject unless { src -f lists/allowed }"],
     "files": {"lists/allowed": b"127.0.0.0/16\n192.0.2.0/24\n"},
 }
+RULED: Part = {
+    **PLAIN,
+    "frontend": ["acl one path -m beg -f lists/one", "acl two path -i -m reg -f lists/two", "http-request deny if one !two"],
+    "files": {"lists/one": b"/x\n", "lists/two": b"^/y$\n"},
+}
 OCTAVIA: Part = {
     **PLAIN,
     "global": ["maxconn 1000", "server-state-file /var/lib/x", "tune.ssl.cachesize 30000"],
@@ -189,6 +194,7 @@ def files(part: Part, **changed: Any) -> Part:
     """With these contents; the names without directory, `_` for what is no letter."""
     known = {
         "allowed": "lists/allowed",
+        **{f"list_{name}": f"lists/{name}" for name in ("one", "two")},
         "web": "certs/web.crt-list",
         **{name: f"certs/{name}.pem" for name in ("one", "two", "three", "ca", "crl")},
     }
@@ -295,6 +301,9 @@ KINDS: dict[str, Kind] = {
     "revocations taken back": Kind(files(TLS, crl="crl bad"), TLS, Commands, Feature.AUTHORITIES_REPLACED),
     "allowed CIDRs": Kind(LISTED, files(LISTED, allowed=b"127.0.0.0/8\n2001:db8::/32\n# nobody else\n"), Commands),
     "allowed CIDRs, fewer": Kind(files(LISTED, allowed=b"0.0.0.0/0\n"), LISTED, Commands),
+    "rule's value": Kind(RULED, files(RULED, list_one=" #/\\a ;<<é\n".encode()), Commands),
+    "rule's value, a regular expression": Kind(RULED, files(RULED, list_two=b"^/z{1,2} *$\n"), Commands),
+    "values of two rules": Kind(RULED, files(RULED, list_one=b"/\n", list_two=b"^/$\n"), Reload),
     "connection limit": Kind(PLAIN, {**PLAIN, "frontend": ["maxconn 55"]}, Commands),
     "connection limit, as the process has": Kind(PLAIN, {**PLAIN, "frontend": []}, Commands),
     "connection limit, Octavia, lower": Kind(
