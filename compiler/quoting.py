@@ -81,6 +81,8 @@ def pattern(text: str) -> Word:
     """Any text as a line of a list of patterns (7.1 `-f`), where nothing has a meaning but blanks and # at the beginning: the former are
     left out, the latter begins a comment, unless it stands behind a blank.
     """
+    if len(text) <= _LONGEST_PATTERN and _BARE.fullmatch(text):
+        return Word(text)
     reason = reason_against(text)
     if reason:
         raise Inexpressible(reason)

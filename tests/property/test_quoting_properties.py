@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import haproxy_words
 import hostile
+import other_words
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,6 +22,17 @@ tokens = st.text(st.sampled_from(TOKEN), min_size=1, max_size=20)
 @example("#")
 def test_a_word_is_read_as_the_text_it_was_made_of(text: str) -> None:
     assert haproxy_words.words(quoting.word(text)) == [text]
+
+
+@given(hostile.texts)
+@example("#")
+@example("a ")
+def test_a_pattern_is_read_as_the_text_it_was_made_of(text: str) -> None:
+    if text.startswith(" "):
+        with pytest.raises(quoting.Inexpressible):
+            quoting.pattern(text)
+    else:
+        assert other_words.patterns(quoting.pattern(text)) == [text]
 
 
 @given(hostile.texts, hostile.texts, hostile.texts)

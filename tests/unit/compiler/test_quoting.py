@@ -28,6 +28,8 @@ TAKEN: list[tuple[Callable[..., Word], tuple[Any, ...], str]] = [
     (quoting.word, ("{a}",), "'{a}'"),
     (quoting.word, ("é",), "'é'"),
     (quoting.word, ("\u2028",), "'\u2028'"),
+    (quoting.pattern, ("a b'\\#",), "a b'\\#"),
+    (quoting.pattern, ("# a ",), " # a "),
     (quoting.log_format, ("100%",), "100%%"),
     (quoting.log_format, ("%[src] %ci",), "'%%[src] %%ci'"),
     (quoting.fetch, ("req.hdr", "X-Key"), "'req.hdr(\"X-Key\")'"),
@@ -66,6 +68,7 @@ def test_what_is_written(function: Callable[..., Word], arguments: tuple[Any, ..
 REFUSED: list[tuple[Callable[..., Word], tuple[Any, ...]]] = [
     *((quoting.word, (text,)) for text in ("", "a\nb", "\r", "\x00", "\x1e", "\x7f", "\t", "\ud800", "a\udfff")),
     *((quoting.log_format, (text,)) for text in ("", "%\n", "\ud800")),
+    *((quoting.pattern, (text,)) for text in ("", " a", "a\nb", "a\r", "\ud800", "a" * 8193, "é" * 4097)),
     *((quoting.fetch, ("req.hdr", text)) for text in ("", "a b", 'a"', "a)", "a,b", "a\\", "é", "a\n", "a:")),
     (quoting.fetch, ("req.hdr(x) ", "a")),
     *((quoting.keyword, (text,)) for text in ("", "a b", "-a", ".a", "a\n", "a#", "é", "a/b")),
