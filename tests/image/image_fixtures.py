@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.agents import Trust
+from support.uml_guests import prepare
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,3 +22,9 @@ def image() -> Path:
 @pytest.fixture(scope="session")
 def trust() -> Trust:
     return Trust()
+
+
+@pytest.fixture(scope="session")
+def disk(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for user-mode Linux."""
+    return prepare(image, tmp_path_factory.mktemp("uml"))

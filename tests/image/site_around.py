@@ -24,9 +24,10 @@ from hydria.lab.client import fetch
 
 if TYPE_CHECKING:
     from support.agents import Trust
-    from support.guests import Guest
+    from support.machines import Machine
 
 VIP, CLIENT, NEIGHBOUR = "192.0.2.10", "192.0.2.50", "192.0.2.51"
+CONTROLLER = "172.16.0.1"
 MEMBERS = "10.0.0.0/24"
 MEMBER, SCTP_MEMBER = "10.0.0.11", "10.0.0.12"
 SERVER_NAME = "www.example.com"
@@ -96,9 +97,10 @@ class Site:
     def __init__(self, stack: ExitStack, trust: Trust) -> None:
         self.trust = trust
         self.cloud = stack.enter_context(Namespace("cloud"))
-        for bridge in ("vip", "members"):
+        for bridge in ("vip", "members", "management"):
             self.cloud.ip(f"link add {bridge} type bridge")
             self.cloud.ip(f"link set {bridge} up")
+        self.cloud.ip(f"address add {CONTROLLER}/24 dev management")
         self.client = self._machine(stack, "client", "vip", f"{CLIENT}/24")
         self.members = self._machine(stack, "member", "members", f"{MEMBER}/24")
         with self.members.entered():
@@ -141,19 +143,19 @@ class Site:
         """The certificate that the graph refers to."""
         return {"cert": Secret(self.tls.bundle_pem)}
 
-    def plug_vip(self, guest: Guest, mac: str, address: str) -> str:
+    def plug_vip(self, guest: Machine, mac: str, address: str) -> str:
         """A NIC on the VIP's segment, made the VIP's; `address` is the machine's own there."""
         guest.plug(self.cloud, "vip", mac)
         body = {"subnet_cidr": "192.0.2.0/24", "gateway": "192.0.2.1", "vrrp_ip": address, "mac_address": mac, "mtu": 1450}
         plan = VipPlug.decode(VIP, json.dumps(body).encode())
-        return _plugged(lambda: guest.client().plug_vip(plan))
+        return _plugged(lambda: guest.ask(lambda client: client.plug_vip(plan)))
 
-    def plug_members(self, guest: Guest, mac: str, address: str) -> str:
+    def plug_members(self, guest: Machine, mac: str, address: str) -> str:
         """A NIC on the members' segment."""
         guest.plug(self.cloud, "members", mac)
         body = {"mac_address": mac, "fixed_ips": [{"ip_address": address, "subnet_cidr": MEMBERS}], "mtu": 1450}
         plan = NetworkPlug.decode(json.dumps(body).encode())
-        return _plugged(lambda: guest.client().plug_network(plan))
+        return _plugged(lambda: guest.ask(lambda client: client.plug_network(plan)))
 
     # --- what clients see ---
 
@@ -183,7 +185,7 @@ class Site:
 class Sctp:
     """The client and the member of SCTP, in a machine. Their NICs have these hardware addresses."""
 
-    def __init__(self, guest: Guest, client_mac: str, member_mac: str) -> None:
+    def __init__(self, guest: Machine, client_mac: str, member_mac: str) -> None:
         self._guest = guest
         self._places = {"client": (client_mac, f"{NEIGHBOUR}/24"), "member": (member_mac, f"{SCTP_MEMBER}/24")}
 

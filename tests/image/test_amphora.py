@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import random
 import re
 import socket
 import ssl
-import threading
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from site_around import SERVER_NAME, VIP, Sctp, Site
-from support.guests import HOST, PORT, Guest
+from support.guests import HOST, Guest
+from support.machines import BOOTING, PORT
 from support.polling import eventually
 
-from agent.errors import AgentError
 from agent.heartbeat.message import SIGNATURE
 
 if TYPE_CHECKING:
@@ -56,10 +54,6 @@ class Amphora:
         while (seen := self.carries()) != wanted:
             assert time.monotonic() < ends, f"{seen}\n{self.guest.shell.run('journalctl -b --no-pager -n 100')}"
 
-    def settled(self) -> None:
-        """systemd has nothing left to do."""
-        eventually(lambda: not self.guest.shell.run("systemctl list-jobs --no-legend").strip(), "the end of all jobs", 300.0)
-
 
 @pytest.fixture(scope="module")
 def amphora(image: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amphora]:
@@ -83,12 +77,13 @@ def balancing(amphora: Amphora) -> Amphora:
     site.plug_members(guest, MACS[1], "10.0.0.20")
     amphora.sctp.plug(site.cloud)
     amphora.sctp.start()
-    guest.client().put_loadbalancer(site.lb, site.graph(), site.secrets(), target={"networks": [{"address": VIP, "cidr": "192.0.2.0/24"}]})
+    network = {"networks": [{"address": VIP, "cidr": "192.0.2.0/24"}]}
+    guest.ask(lambda client: client.put_loadbalancer(site.lb, site.graph(), site.secrets(), target=network))
     return amphora
 
 
 def test_the_first_boot_is_whole(amphora: Amphora) -> None:
-    amphora.settled()
+    amphora.guest.wait_until_settled()
     shell = amphora.guest.shell
     assert shell.try_run("systemctl is-system-running")[1].strip() == "running", shell.run("systemctl --failed --no-pager")
     assert shell.run("cat /var/lib/hydria/instance") == amphora.guest.id
@@ -103,7 +98,8 @@ def test_strangers_are_refused(amphora: Amphora) -> None:
     def ask() -> None:
         # In TLS 1.3 a client learns only when it reads that it is not wanted.
         with (
-            socket.create_connection(("127.0.0.1", amphora.guest.port), 60) as plain,
+            amphora.guest.reached() as place,
+            socket.create_connection(place, 60) as plain,
             context.wrap_socket(plain, server_hostname=amphora.guest.id) as wrapped,
         ):
             wrapped.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -115,7 +111,7 @@ def test_strangers_are_refused(amphora: Amphora) -> None:
 
 
 def test_the_agent_knows_its_machine(amphora: Amphora) -> None:
-    info = amphora.guest.client().info()
+    info = amphora.guest.ask(lambda client: client.info())
     assert info.hostname == f"amphora-{amphora.guest.id}"
     assert info.haproxy_version.startswith(("3.", "2.6"))
 
@@ -165,14 +161,14 @@ def test_after_a_reboot_all_comes_back_by_itself(balancing: Amphora) -> None:
     before = guest.shell.run("cat /proc/sys/kernel/random/boot_id")
     guest.shell.run("systemctl reboot --no-block")
     guest.forget_shell()
-    eventually(lambda: _boot(guest) not in ("", before), "another boot", 600.0)
+    eventually(lambda: _boot(guest) not in ("", before), "another boot", BOOTING)
     balancing.sctp.start()
     balancing.carries_all()
-    balancing.settled()
+    balancing.guest.wait_until_settled()
     shell = guest.shell
     assert shell.try_run("systemctl is-system-running")[1].strip() == "running", shell.run("systemctl --failed --no-pager")
     guest.wait_for_agent()
-    assert guest.client().loadbalancers() == [balancing.site.lb]
+    assert guest.ask(lambda client: client.loadbalancers()) == [balancing.site.lb]
 
 
 def _boot(guest: Guest) -> str:
@@ -186,49 +182,9 @@ def _boot(guest: Guest) -> str:
 
 def test_the_power_button_switches_it_off(balancing: Amphora) -> None:
     guest = balancing.guest
-    balancing.settled()
+    balancing.guest.wait_until_settled()
     guest.press_power_button()
     guest.power_on()
     guest.wait_for_agent()
     balancing.sctp.start()
     balancing.carries_all()
-
-
-@pytest.mark.parametrize("round_", range(3))
-def test_a_power_cut_in_the_middle_of_a_change_leaves_the_old_or_the_new(balancing: Amphora, round_: int) -> None:
-    guest, site = balancing.guest, balancing.site
-    client = guest.client()
-    client.put_loadbalancer(site.lb, site.graph(), site.secrets())
-    guest.shell.run("sync")
-    dice = random.Random(round_)
-    ports = {80}
-
-    def change() -> None:
-        for port in (8000 + round_ * 10 + step for step in range(10)):
-            ports.add(port)
-            client.put_loadbalancer(site.lb, site.graph(port=port), site.secrets())
-
-    def until_it_ends() -> None:
-        with suppress(AgentError, OSError):
-            change()
-
-    changing = threading.Thread(target=until_it_ends, daemon=True)
-    changing.start()
-    time.sleep(dice.uniform(1.0, 8.0))
-    guest.cut_power()
-    changing.join(200)
-    guest.power_on()
-    guest.wait_for_agent()
-    serving = re.findall(rb'"name":\s*"web".*?"protocol_port":\s*(\d+)', guest.client().loadbalancer_graph(site.lb).text)
-    balancing.sctp.start()
-    port = int(serving[0])
-    assert port in ports
-    eventually(lambda: _status(site, port) == 200, f"an answer at port {port}", 180.0)
-    for other in ports - {port}:
-        assert _status(site, other) is None, "a listener of another generation"
-
-
-def _status(site: Site, port: int) -> int | None:
-    with suppress(OSError):
-        return site.http(port)
-    return None

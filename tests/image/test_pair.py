@@ -1,4 +1,4 @@
-"""Two machines of the image on one segment: one has the VIP, and when its power is gone the other has it."""
+"""Two machines of the image on one segment, on user-mode Linux: one has the VIP, and when its power is gone the other has it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from site_around import VIP, Site
-from support.guests import Guest
 from support.polling import eventually
+from support.uml_guests import UmlGuest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ PRIORITIES = {"a": 100, "b": 90}
 
 
 class Pair:
-    def __init__(self, site: Site, guests: dict[str, Guest]) -> None:
+    def __init__(self, site: Site, guests: dict[str, UmlGuest]) -> None:
         self.site, self.guests = site, guests
 
     def target(self, name: str) -> dict[str, Any]:
@@ -38,6 +38,10 @@ class Pair:
             "networks": [{"address": VIP, "cidr": "192.0.2.0/24", "gateway": "192.0.2.1"}],
         }
 
+    def put(self, name: str) -> None:
+        graph, target = self.site.graph(udp=False, sctp=False), self.target(name)
+        self.guests[name].ask(lambda client: client.put_loadbalancer(self.site.lb, graph, self.site.secrets(), target=target))
+
     def holds(self, name: str) -> bool:
         return f"{VIP}/" in self.guests[name].ip("address show dev eth1")
 
@@ -48,19 +52,21 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(image: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(disk: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with ExitStack() as stack:
         site = Site(stack, trust)
-        guests: dict[str, Guest] = {}
+        guests: dict[str, UmlGuest] = {}
         for number, name in enumerate(ADDRESSES):
-            guest = Guest(tmp_path_factory.mktemp(name), image, trust, name, topology="ACTIVE_STANDBY", memory=384)
+            address = f"172.16.0.{number + 21}"
+            place = tmp_path_factory.mktemp(name)
+            guest = UmlGuest(place, disk, trust, f"pair-{name}", cloud=site.cloud, address=address, topology="ACTIVE_STANDBY")
             guests[name] = stack.enter_context(guest)
             guest.wait_for_agent()
             site.plug_vip(guest, f"fa:16:3e:22:{number:02x}:01", ADDRESSES[name])
             site.plug_members(guest, f"fa:16:3e:22:{number:02x}:02", f"10.0.0.2{number + 1}")
         made = Pair(site, guests)
-        for name, guest in guests.items():
-            guest.client().put_loadbalancer(site.lb, site.graph(udp=False, sctp=False), site.secrets(), target=made.target(name))
+        for name in guests:
+            made.put(name)
         yield made
 
 

@@ -1,0 +1,161 @@
+"""Virtual machines of the image on user-mode Linux: its files and its systemd on a kernel that is a process, up in a fraction of the time.
+
+No boot loader, no initial file system, no kernel of the image's: those are `guests`' business. This kernel has no nftables for IP and no encrypted
+directories, so there is a stand-in for `nft`, and the first boot says what it cannot encrypt.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .machines import PORT, Machine
+from .polling import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .agents import Trust
+    from .namespaces import Namespace
+
+MODULES = Path("/usr/lib/uml/modules")
+_XSTATE = Path(__file__).parents[1] / "real" / "ipvs_xstate.c"
+#: The monitor's datagrams (arch/um/include/shared/mconsole.h): magic, version, length and text; error, whether more follows, length and text.
+_ASKED, _ANSWERED = struct.Struct("=III512s"), struct.Struct("=III512s")
+_MAGIC, _VERSION = 0xCAFEBABE, 2
+
+_SHELL = """\
+[Unit]
+Description=A shell for the test
+DefaultDependencies=no
+StartLimitIntervalSec=0
+[Service]
+ExecStartPre=/bin/stty -F /dev/tty1 raw -echo
+ExecStart=/bin/sh -c 'exec /bin/sh </dev/tty1 >/dev/tty1 2>&1'
+Restart=always
+RestartSec=1
+KillMode=process
+"""
+
+
+def prepare(image: Path, directory: Path) -> Path:
+    """The image as a disk for such machines: with the kernel's modules and a shell in it."""
+    disk = directory / "uml.raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, disk], check=True)
+    start = subprocess.run(["partx", "-sg", "-o", "START", "-n", "2", disk], check=True, capture_output=True, text=True).stdout
+    root = directory / "root"
+    root.mkdir()
+    subprocess.run(["mount", "-o", f"loop,offset={int(start) * 512}", disk, root], check=True)
+    try:
+        [modules] = MODULES.iterdir()
+        shutil.copytree(modules, root / "usr/lib/modules" / modules.name, symlinks=True)
+        subprocess.run(["depmod", "-b", root / "usr", modules.name], check=True)
+        units = root / "etc/systemd/system"
+        (units / "test-shell.service").write_text(_SHELL)
+        # The kernel has none for IP; whoever asks for rules is told that they are in force. What they do is the business of `guests`.
+        (root / "usr/sbin/nft").unlink()
+        (root / "usr/sbin/nft").write_text("#!/bin/sh\n")
+        (root / "usr/sbin/nft").chmod(0o755)
+        (units / "sysinit.target.wants/test-shell.service").symlink_to("../test-shell.service")
+    finally:
+        subprocess.run(["umount", root], check=True)
+    return disk
+
+
+class UmlGuest(Machine):
+    """A machine whose disk is a layer above `disk`. Its management network is the bridge `management` in the namespace `cloud`."""
+
+    def __init__(
+        self, directory: Path, disk: Path, trust: Trust, name: str, *, cloud: Namespace, address: str, topology: str = "SINGLE"
+    ) -> None:
+        super().__init__(directory, trust, name, topology=topology, controllers="", address=address)
+        self._cloud, self._address, self._disk = cloud, address, disk
+        self._kernel: subprocess.Popen[bytes] | None = None
+        self._shell_end: socket.socket | None = None
+        self._nics: list[tuple[str, str]] = [(self._tap("management"), self.mac)]
+        self._preload = directory / "xstate.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", self._preload, _XSTATE], check=True)
+
+    def _tap(self, bridge: str) -> str:
+        number = len(getattr(self, "_nics", []))
+        tap = f"{self.name[:8]}-{number}"
+        self._cloud.ip(f"tuntap add {tap} mode tap")
+        self._cloud.ip(f"link set {tap} master {bridge}")
+        self._cloud.ip(f"link set {tap} up")
+        return tap
+
+    def power_on(self) -> None:
+        """See `Machine.power_on`."""
+        ours, its = socket.socketpair()
+        os.set_inheritable(its.fileno(), True)
+        nics = [f"vec{number}:transport=tap,ifname={tap},depth=64,mac={mac}" for number, (tap, mac) in enumerate(self._nics)]
+        command = [
+            *("linux.uml", "mem=384M", "umid=machine", f"uml_dir={self.directory}/", f"ubd0={self.directory / 'cow'},{self._disk}"),
+            *(f"ubd1r={self.drive}", "root=/dev/ubda2", "rw", "quiet", "net.ifnames=0", *nics),
+            *("con=null", "con0=null,fd:1", f"con1=fd:{its.fileno()}"),
+        ]
+        environment = {"TMPDIR": "/dev/shm", "HOME": str(self.directory), "LD_PRELOAD": str(self._preload), "PATH": "/usr/bin:/bin"}
+        with (self.directory / "console.log").open("ab") as log, self._cloud.entered():
+            self._kernel = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(its.fileno(),), start_new_session=True
+            )
+        its.close()
+        self._shell_end = ours
+
+    def cut_power(self) -> None:
+        """See `Machine.cut_power`."""
+        self.forget_shell()
+        if self._kernel is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._kernel.pid, signal.SIGKILL)
+            self._kernel.wait()
+            self._kernel = None
+        shutil.rmtree(self.directory / "machine", ignore_errors=True)
+
+    def switch_off(self) -> None:
+        """As its administrator does, in order."""
+        self.shell.try_run("systemctl poweroff --no-block")
+        assert self._kernel is not None
+        self._kernel.wait(600)
+        self.cut_power()
+
+    def runs(self) -> bool:
+        """See `Machine.runs`."""
+        return self._kernel is not None and self._kernel.poll() is None
+
+    def connect_shell(self) -> socket.socket:
+        """See `Machine.connect_shell`."""
+        assert self._shell_end is not None
+        return self._shell_end
+
+    @contextmanager
+    def reached(self) -> Iterator[tuple[str, int]]:
+        """See `Machine.reached`."""
+        with self._cloud.entered():
+            yield self._address, PORT
+
+    def plug(self, cloud: Namespace, bridge: str, mac: str) -> None:
+        """See `Machine.plug`."""
+        assert cloud is self._cloud
+        tap = self._tap(bridge)
+        self._monitor(f"config vec{len(self._nics)}:transport=tap,ifname={tap},depth=64,mac={mac}")
+        self._nics.append((tap, mac))
+
+    def _monitor(self, command: str) -> None:
+        place = self.directory / "machine" / "mconsole"
+        own = self.directory / "monitor"
+        eventually(place.exists, "the kernel's monitor", 60.0)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
+            own.unlink(missing_ok=True)
+            asking.bind(str(own))
+            asking.settimeout(60)
+            asking.sendto(_ASKED.pack(_MAGIC, _VERSION, len(command), command.encode()), str(place))
+            error, _, length, text = _ANSWERED.unpack(asking.recv(_ANSWERED.size).ljust(_ANSWERED.size, b"\0"))
+        assert not error, text[:length].decode()
