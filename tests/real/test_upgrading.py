@@ -5,11 +5,14 @@ Release 3.0 hashes server ids, 2.6 does not. Each serves the same graph at an ad
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import every_haproxy
+from support.driven import PORT, VIP, Driven
 from support.graphs import listener, member, pool
 from support.polling import eventually
 from support.serving import Serving, serve
@@ -125,3 +128,32 @@ def entries(serving: Serving) -> int:
     """Clients that the table of `kept` knows."""
     [line] = [line for line in serving.process.stats.ask("show table").splitlines() if serving.backend_name("kept", "kept") in line]
     return int(line.rpartition("used:")[2])
+
+
+def test_an_agent_whose_haproxy_is_upgraded_moves_nobody(old: Haproxy, new: Haproxy) -> None:
+    """The package is another one, and the same graph comes again."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hydria-")))
+        directory.chmod(0o755)
+        driven = Driven(stack, directory)
+        installed = directory / "haproxy"
+        installed.symlink_to(old.binary)
+        driven.amphora.configure(driven.amphora.settings().replace("/usr/sbin/haproxy", str(installed)))
+        driven.amphora.stop()
+        driven.amphora.start()
+        graph = driven.graph(3, 1, 2)
+
+        def answering() -> dict[str, str | None]:
+            with driven.amphora.traffic.entered():
+                return {client: fetch((VIP, PORT), source=client).name for client in CLIENTS[:200]}
+
+        driven.call("put_loadbalancer", graph)
+        before = answering()
+        assert len(set(before.values())) == 3
+        installed.unlink()
+        installed.symlink_to(new.binary)
+        forecast = driven.call("plan_loadbalancer", graph)
+        assert [case["moved"] for pool_moves in forecast.moves["pools"] for case in pool_moves["cases"]] == [0]
+        driven.call("put_loadbalancer", graph)
+        assert driven.amphora.stats(driven.lb).show_info()["Version"].startswith(".".join(map(str, new.version)))
+        assert answering() == before
