@@ -65,7 +65,7 @@ class VrrpHealth:
         return pids
 
     def resign(self, lb: str) -> None:
-        """This amphora may not hold the VIPs from now on, however HAProxy fares, until `stand`. Raises OSError."""
+        """The amphora may not hold the VIPs from now on, however HAProxy fares, until `stand`. Raises OSError."""
         with self._lock:
             self._resigned.add(lb)
             self._told[lb] = False

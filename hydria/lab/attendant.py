@@ -64,7 +64,7 @@ class Attendant:
         return {}
 
     def _members(self) -> dict[str, Any]:
-        """Member → whether it takes connections, and how many requests it has answered."""
+        """Member → whether it takes connections, and how many requests it has answered, checks aside."""
         return {"members": {name: [backend.accepts, backend.answered] for name, backend in self._backends.items()}}
 
 
@@ -72,6 +72,7 @@ def _backend(one: Backend, authority: Authority) -> HttpBackend:
     tls = authority.server(one.name, one.address).server_context() if one.tls else None
     backend = HttpBackend(one.name, address=one.address, port=one.port, tls=tls)
     backend.statuses.update(one.statuses)
+    backend.checked_at = one.check
     return backend
 
 

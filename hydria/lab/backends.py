@@ -240,13 +240,14 @@ class HttpBackend(Backend):
     """Answers every HTTP/1 request with JSON: the server's name and the `Request` as it arrived. Keeps the last requests in `requests`.
 
     `statuses` maps a path (without query) to the code it is answered with, 200 where it has none: `statuses["/health"] = 503` fails a
-    health check. A request may ask: `X-Lab-Status: 404` for a code, `X-Lab-Set-Cookie: a=b` for a cookie, `X-Lab-Header: A: b` for a
+    health check. `answered` counts requests, but for those to the path `checked_at`. A request may ask: `X-Lab-Status: 404` for a code, `X-Lab-Set-Cookie: a=b` for a cookie, `X-Lab-Header: A: b` for a
     header, `X-Lab-Delay: 0.5` for a pause in seconds before the answer. HAProxy itself adds none of these.
     """
 
     def __init__(self, name: str, *, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.statuses: dict[str, int] = {}
         self.requests: deque[Request] = deque(maxlen=_KEPT_REQUESTS)
+        self.checked_at = ""
         self.answered = 0
         super().__init__(name, address=address, port=port, tls=tls)
 
@@ -259,8 +260,9 @@ class HttpBackend(Backend):
     def _answer(self, connection: socket.socket, request: Request) -> bool:
         """Answers one request; whether another may follow."""
         self.requests.append(request)
-        with self._lock:
-            self.answered += 1
+        if request.target.partition("?")[0] != self.checked_at:
+            with self._lock:
+                self.answered += 1
         time.sleep(float(request.header("X-Lab-Delay") or 0))
         status = int(request.header("X-Lab-Status") or self.statuses.get(request.target.partition("?")[0], 200))
         body = json.dumps({"name": self.name, **asdict(request)}).encode()

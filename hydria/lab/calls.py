@@ -23,7 +23,7 @@ class CallError(SystemFault):
     """It was not done, and why."""
 
 
-def call(path: Path, do: str, **words: Any) -> dict[str, Any]:
+def call(path: Path, do: str, /, **words: Any) -> dict[str, Any]:
     """Has something done at the socket `path`; what came of it. Raises CallError."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:

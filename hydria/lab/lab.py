@@ -46,11 +46,11 @@ class Lab:
 
     # --- machines ---
 
-    def call(self, machine: str, do: str, **words: Any) -> dict[str, Any]:
+    def call(self, machine: str, do: str, /, **words: Any) -> dict[str, Any]:
         """Has the first process of a machine do something."""
         return calls.call(self.directory / f"{machine}.sock", do, **words)
 
-    def attendant(self, do: str, **words: Any) -> dict[str, Any]:
+    def attendant(self, do: str, /, **words: Any) -> dict[str, Any]:
         """Has whoever sees to the members do something."""
         return calls.call(self.directory / SOCKET, do, **words)
 

@@ -74,7 +74,9 @@ class Amphora(msgspec.Struct, frozen=True):
 
 
 class Backend(msgspec.Struct, frozen=True):
-    """A server behind the load balancer. `name` is its own in the lab; `statuses`: which path it answers with which code, beside 200."""
+    """A server behind the load balancer. `name` is its own in the lab; `statuses`: which path it answers with which code, beside 200; `check`: the
+    path that it is checked at, "" where that is none of its own.
+    """
 
     name: str
     id: str
@@ -83,6 +85,7 @@ class Backend(msgspec.Struct, frozen=True):
     port: int
     tls: bool
     statuses: dict[str, int]
+    check: str
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -250,11 +253,14 @@ def _backends(graph: compiler.LoadBalancer) -> tuple[Backend, ...]:
     for pool in pools:
         monitor = pool.healthmonitor
         expected = int(str(monitor.expected_codes)[:3]) if monitor and monitor.expected_codes else 200
-        statuses = {} if monitor is None or expected == 200 else {monitor.url_path or "/": expected}
+        path = (monitor.url_path or "/") if monitor is not None else "/"
+        statuses = {} if expected == 200 else {path: expected}
+        check = "" if path == "/" else path
         for member in pool.members:
             name = member.name if member.name and names[member.name] == 1 else f"{pool.name or pool.id}/{member.name or member.id}"
             tls = str(pool.protocol) == "HTTPS" or pool.tls_enabled
-            found.append(Backend(name, member.id, pool.name or pool.id, str(member.address), member.protocol_port, tls, statuses))
+            place = str(member.address), member.protocol_port
+            found.append(Backend(name, member.id, pool.name or pool.id, *place, tls=tls, statuses=statuses, check=check))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from support.labs import VIP, VIP6, authority, forwarder, get, graph, healed, lab, whole
 from support.polling import eventually
 
-from agent.errors import ConflictError
+from agent.errors import AgentUnreachable, ConflictError
 from agent.stats_socket import StatsSocket
 from compiler.secrets import Secret
 from hydria.lab import bridges, failing
@@ -91,15 +92,37 @@ def sessions(pair: Lab, amphora: str) -> list[str]:
 
 def test_a_switch_that_is_wanted_loses_no_request(pair: Lab) -> None:
     [master] = pair.holders()
-    with Loading(pair, aim(pair), 40) as loading:
+    with Loading(pair, aim(pair), 40) as loading, ThreadPoolExecutor(1) as pool:
         time.sleep(0.5)
-        before, after, said = switch(pair)
+        slow = pool.submit(get, pair, headers={"X-Lab-Delay": "1"})
+        time.sleep(0.2)
+        before, after, said = switch(pair, within=10)
         eventually(lambda: any(one.by == after for one in loading.results), "answers by way of the other one")
     found = summary(loading.results)
+    assert slow.result().status == 200
     assert (before, after, said.resigned, said.connections) == (master, other_than(pair, master), True, 0)
     assert found.errors == {}
     assert set(found.by) == {before, after}
     assert "hydria_resigning" not in listed_tables(pair, before)
+
+
+@pytest.mark.slow
+def test_an_agent_that_is_killed_while_it_resigns_leaves_a_load_balancer_that_serves(pair: Lab) -> None:
+    [master] = pair.holders()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(get, pair, headers={"X-Lab-Delay": "4"})
+        resigning = pool.submit(resign_in_vain, pair, master)
+        eventually(lambda: "hydria_resigning" in listed_tables(pair, master), "new connections being held up")
+        failing.kill(pair, master, "agent")
+        # Nobody takes back what it did; it ends by itself.
+        eventually(lambda: forwarder(pair) == master, "the load balancer serves as before", 40)
+        resigning.result()
+        assert slow.result().status == 200
+
+
+def resign_in_vain(pair: Lab, master: str) -> None:
+    with pair.driving() as clients, pytest.raises(AgentUnreachable):
+        clients[master].resign(pair.plan.lb, 10)
 
 
 def listed_tables(pair: Lab, amphora: str) -> str:

@@ -8,8 +8,8 @@ import pytest
 from support.fake_agent import FakeAgent
 
 from agent.app import make_app
-from agent.errors import GraphRefused, NotFoundError, PreconditionFailed
-from agent.outcomes import Drain, Outcome
+from agent.errors import ConflictError, GraphRefused, NotFoundError, PreconditionFailed
+from agent.outcomes import Drain, Outcome, Resigned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,17 @@ def test_what_is_asked_of_whom(client: FlaskClient, fake: FakeAgent) -> None:
         ("progress", LB, MEMBER),
         ("cancel", LB, MEMBER),
     ]
+
+
+def test_resigning_has_a_second_for_requests_in_progress(client: FlaskClient, fake: FakeAgent) -> None:
+    fake.resigning.answers["resign"] = Resigned(loadbalancer=LB, resigned=True, connections=0, seconds=0.1)
+    answer = client.post(f"{PATH}/resign")
+    assert (answer.status_code, answer.json) == (200, {"loadbalancer": LB, "resigned": True, "connections": 0, "seconds": 0.1})
+    assert client.post(f"{PATH}/resign?within=0").status_code == 200
+    assert fake.resigning.calls == [("resign", LB, 1.0), ("resign", LB, 0.0)]
+    assert client.post(f"{PATH}/resign?within=-1").status_code == 400
+    fake.resigning.failures["resign"] = ConflictError("none of a pair")
+    assert client.post(f"{PATH}/resign").status_code == 409
 
 
 def test_nobody_waits_for_longer_than_a_minute(client: FlaskClient, fake: FakeAgent) -> None:
