@@ -45,7 +45,8 @@ def members(draw: st.DrawFn, pool: str, number: int) -> Part:
         "protocol_port": 8000 + number,
         "weight": draw(st.integers(0, 256)),
         "admin_state_up": draw(st.sampled_from([True, True, False])),
-        "backup": draw(st.sampled_from([False, False, False, True])),
+        # The first backup of a pool, and the end of the last one, is a reload.
+        "backup": draw(st.integers(0, 15)) == 15,
     }
 
 
@@ -120,11 +121,11 @@ def changed_loadbalancers(draw: st.DrawFn, before: Part) -> Part:
     for listener in other["listeners"][1:]:
         if "default_tls_container_ref" in listener:
             listener["default_tls_container_ref"] = draw(st.sampled_from(CERTIFICATES))
-    greater = draw(st.integers(0, 9))
-    if greater == 0:
+    greater = draw(st.integers(0, 15))
+    if greater == 15:
         web["protocol_port"] = 8081
-    elif greater == 1:
+    elif greater == 14:
         return draw(loadbalancers())
-    elif greater == 2:
+    elif greater == 13:
         web["l7policies"] = [{"action": "REJECT", "rules": [{"type": "PATH", "compare_type": "STARTS_WITH", "value": "/private"}]}]
     return other
