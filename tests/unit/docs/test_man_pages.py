@@ -30,7 +30,8 @@ def test_every_option_is_told(verb: str) -> None:
     command = hydria.get_command(context, verb)
     assert command is not None
     # A verb may be several: `hydria certs init`.
-    parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    group = command if isinstance(command, click.Group) else None
+    parts = [command] if group is None else [part for name in group.list_commands(context) if (part := group.get_command(context, name))]
     options = [option for part in parts for parameter in part.params if isinstance(parameter, click.Option) for option in parameter.opts]
     assert options
     page = PAGES[f"hydria-{verb}.1"].replace("\\-", "-")
