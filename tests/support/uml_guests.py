@@ -38,7 +38,8 @@ DefaultDependencies=no
 StartLimitIntervalSec=0
 [Service]
 ExecStartPre=/bin/stty -F /dev/tty1 raw -echo
-ExecStart=/bin/sh -c 'exec /bin/sh </dev/tty1 >/dev/tty1 2>&1'
+# By a pipe, so that it does not take itself for one that is to prompt.
+ExecStart=/bin/sh -c '/bin/sh </dev/tty1 2>&1 | cat >/dev/tty1'
 Restart=always
 RestartSec=1
 KillMode=process
