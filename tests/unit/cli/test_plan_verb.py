@@ -168,7 +168,7 @@ def test_an_upgrade_is_planned_with_two_targets(plan: Callable[..., Told]) -> No
     assert "different points" not in told.out
     open_version = plan("--old-target", "haproxy=2.8.5", "--target", "haproxy=3.0", new=OLD)
     assert "because: HAProxy 2.8.5 and 3.0 may make different points of the same server ids" in open_version.out
-    [share] = [float(line.split("%")[0]) for line in open_version.lines if "clients move" in line]
+    [share] = [float(line.split("%")[0]) for line in open_version.lines if "clients move;" in line]
     assert share > 60
 
 
