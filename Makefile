@@ -22,11 +22,10 @@ help: ## what can be made
 demo: .venv/.runtime ## compile an example, run it alone and as a pair whose master dies, with real traffic, and judge every answer
 	@$(BIN)/python -m hydria.lab.demo build/failover.svg
 
-test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace
+test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace user-mode-linux ipvsadm iptables
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow' --numprocesses $(JOBS) --dist worksteal
 
-test-slow: DEBIAN += user-mode-linux ipvsadm iptables
 test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made $(IMAGE) ## the tests that take minutes
 	@$(PIP) install --group fuzz
 	@$(BIN)/python -m pytest -m slow

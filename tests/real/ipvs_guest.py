@@ -113,7 +113,7 @@ def main() -> None:
     run("ip", "-6", "route", "add", "local", "default", "dev", "lo")
     Path("/proc/sys/net/ipv6/ip_nonlocal_bind").write_text("1")
     asked = json.loads(Path(os.environ["HYDRIA_ASKED"]).read_text())
-    Path(os.environ["HYDRIA_ANSWERED"]).write_text(json.dumps(answer(asked)))
+    Path(os.environ["HYDRIA_ANSWERED"]).write_text(json.dumps({"answers": answer(asked["scenarios"])}))
 
 
 if __name__ == "__main__":

@@ -8,25 +8,24 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import os
-import shutil
-import subprocess
+import sys
 import tempfile
 from array import array
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.uml import boot
 
 from fastpath.ipvs import Maglev, RealServer, SourceHashing, Table
 
 Place = tuple[str, int]
 Family = Literal["4", "6"]
 
-XSTATE = Path(__file__).with_name("ipvs_xstate.c")
 RECORDED = Path(__file__).parents[1] / "vectors" / "ipvs_choices.json"
 GUEST = Path(__file__).with_name("ipvs_guest.py")
-
-#: Seconds. It takes half a minute.
-_DEADLINE = 240.0
 
 
 class Command(NamedTuple):
@@ -160,26 +159,7 @@ def scenarios(count: int = 256) -> list[Scenario]:
 
 def kernel_answers(asked: list[Scenario], directory: Path) -> list[list[list[int]]]:
     """Boots a kernel, has it answer in `directory`: for each scenario, stage and client, the number among `places`, -1 for none."""
-    linux = shutil.which("linux.uml", path=f"{os.environ.get('PATH', '')}:/usr/bin")
-    assert linux, "user-mode Linux is needed: apt-get install user-mode-linux ipvsadm"
-    asked_file, answer_file = directory / "asked.json", directory / "answered.json"
-    asked_file.write_text(json.dumps([scenario.asked() for scenario in asked]))
-    preload = directory / "xstate.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", preload, XSTATE], check=True)
-    console = subprocess.run(
-        [
-            *(linux, "mem=256M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet"),
-            *("con=null", "con0=null,fd:1", f"uml_dir={directory}/", f"init={GUEST}"),
-            *(f"HYDRIA_ASKED={asked_file}", f"HYDRIA_ANSWERED={answer_file}"),
-        ],
-        env={"TMPDIR": "/dev/shm", "HOME": str(directory), "LD_PRELOAD": str(preload)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_DEADLINE,
-        check=False,
-    )
-    assert answer_file.exists(), f"the kernel did not answer:\n{(console.stdout + console.stderr).decode(errors='replace')}"
-    answers = json.loads(answer_file.read_text())
+    answers = boot(directory, {"scenarios": [scenario.asked() for scenario in asked]}, GUEST, memory="256M")["answers"]
     return [
         [[-1 if server is None else scenario.places.index((server[0], server[1])) for server in stage] for stage in stages]
         for scenario, stages in zip(asked, answers, strict=True)

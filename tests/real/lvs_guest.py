@@ -96,12 +96,12 @@ class Server:
         self.socket.close()
 
 
-def ask(version: int, port: int, *, sctp: bool = False) -> tuple[str, str] | None:
+def ask(version: int, port: int, *, sctp: bool = False, client: str | None = None, patience: float = 5) -> tuple[str, str] | None:
     """Who answers a client, and whom the member took it for; None for nobody."""
     with opened("client", version, sctp=sctp) as asking:
-        asking.settimeout(5)
+        asking.settimeout(patience)
         with suppress(TimeoutError, ConnectionError, OSError):
-            asking.bind((CLIENT[version], 0))
+            asking.bind((client or CLIENT[version], 0))
             asking.connect((VIPS[version], port))
             asking.sendall(b"?")
             name, peer = json.loads(asking.recv(200))
@@ -125,12 +125,12 @@ def ipvs() -> str:
     return subprocess.run(["ipvsadm", "-Ln"], capture_output=True, text=True, check=True).stdout
 
 
-def servers(port: int, version: int) -> dict[str, int]:
-    """Address → weight of the real servers of the service at this port of the VIP."""
+def servers(port: int, version: int, shown: str | None = None) -> dict[str, int]:
+    """Address → weight of the real servers of the service at this port of the VIP, as `ipvsadm -Ln` has shown them."""
     found: dict[str, int] = {}
     mine = False
     vip = VIPS[4] if version == 4 else f"[{VIPS[6]}]"
-    for line in ipvs().splitlines():
+    for line in (ipvs() if shown is None else shown).splitlines():
         if line.startswith(("UDP", "SCTP", "TCP", "FWM")):
             mine = line.split()[1] == f"{vip}:{port}"
         elif mine and line.lstrip().startswith("->") and "RemoteAddress" not in line:

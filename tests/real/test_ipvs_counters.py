@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_lvs import boot
+from support.uml import boot
 
 pytestmark = pytest.mark.slow
 

@@ -23,8 +23,14 @@ def test_the_recording_covers_every_scenario_with_a_thousand_clients_for_each_sc
             assert sum(pick >= 0 for stages in told for stage in stages for pick in stage) >= 1000
 
 
-@pytest.mark.slow
-def test_the_model_chooses_as_this_kernel_does(tmp_path: Path) -> None:
-    asked = scenarios(256)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        # 1 080 clients for each scheduler, with ports and without, by both families.
+        pytest.param([each for each in scenarios(90)[1::3] if each.fallback], id="quick"),
+        pytest.param(scenarios(256), id="thorough", marks=pytest.mark.slow),
+    ],
+)
+def test_the_model_chooses_as_this_kernel_does(asked: list[Scenario], tmp_path: Path) -> None:
     for scenario, chosen in zip(asked, kernel_answers(asked, tmp_path), strict=True):
         assert scenario.expected() == chosen, scenario.name

@@ -6,16 +6,11 @@ That kernel has no nftables for IP. The packet filter is tested where it is (`te
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ipvs_kernel import XSTATE
+from support.uml import boot
 
 import compiler
 from agent import bundle_directory
@@ -29,8 +24,6 @@ pytestmark = pytest.mark.slow
 GUEST = Path(__file__).with_name("lvs_guest.py")
 ROOT = Path(__file__).parents[2]
 PORTS = {"udp": 5000, "sctp": 5001, "kept": 5002, "drained": 5003, "hashed": 5004}
-#: Seconds; it takes about fifty.
-DEADLINE = 240.0
 
 
 def described(name: str, **pool: Any) -> Part:
@@ -69,40 +62,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "ports": PORTS,
         "confs": [str(directory / "bundle" / lvs_conf(listener.id)) for listener in graph.listeners],
     }
-    answer = boot(directory, asked)
+    answer = boot(directory, asked, GUEST)
     assert "error" not in answer, f"{answer['error']}\n" + "\n".join(f"{name}:\n{text}" for name, text in answer["logs"].items())
     seen: dict[str, Any] = answer["told"]
     return seen
-
-
-def boot(directory: Path, asked: dict[str, Any], guest: Path = GUEST) -> dict[str, Any]:
-    linux = shutil.which("linux.uml", path=f"{os.environ.get('PATH', '')}:/usr/bin")
-    assert linux, "user-mode Linux is needed: apt-get install user-mode-linux ipvsadm iptables"
-    asked_file, answer_file, preload = directory / "asked.json", directory / "answered.json", directory / "xstate.so"
-    asked_file.write_text(json.dumps(asked))
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", preload, XSTATE], check=True)
-    command = [
-        *(linux, "mem=512M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet"),
-        *("con=null", "con0=null,fd:1", f"uml_dir={directory}/", f"init={guest}"),
-        *(f"HYDRIA_ASKED={asked_file}", f"HYDRIA_ANSWERED={answer_file}"),
-    ]
-    environment = {"TMPDIR": "/dev/shm", "HOME": str(directory), "LD_PRELOAD": str(preload)}
-    console = directory / "console"
-    # A kernel is several processes, all in its session.
-    with (
-        console.open("wb") as output,
-        subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        ) as kernel,
-    ):
-        try:
-            kernel.wait(DEADLINE)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(kernel.pid, signal.SIGKILL)
-    assert answer_file.exists(), f"the kernel did not answer:\n{console.read_text(errors='replace')}"
-    answer: dict[str, Any] = json.loads(answer_file.read_text())
-    return answer
 
 
 @pytest.mark.parametrize("version", [4, 6])
