@@ -475,16 +475,16 @@ cdef uint32_t ring_base(object server, Py_ssize_t i, bint rehash) except? 0:
     return number_of * 4096U
 
 
-def rehashed_twin(object id):
-    """The id for which `rehash` puts a server's points where `x4096` has those of `id` (its low 20 bits); 0 where that is no id of HAProxy's,
+def rehashed_twin(object server_id):
+    """The id for which `rehash` puts a server's points where `x4096` has those of `server_id` (its low 20 bits); 0 where that is no id of HAProxy's,
     which are below 2^31, or is below 2^20: so a twin is never taken for an id that is written as it is.
     """
-    cdef uint32_t twin = full_unhash(<uint32_t> number(id, "id", 0, 0x7FFFFFFF) * 4096U)
+    cdef uint32_t twin = full_unhash(<uint32_t> number(server_id, "id", 0, 0x7FFFFFFF) * 4096U)
     return twin if 0x100000U <= twin <= 0x7FFFFFFFU else 0
 
 
-def twin_of_rehashed(object id):
-    """The id below 2^20 of which `id` is the `rehashed_twin`; 0 where it is nobody's."""
-    cdef uint32_t checked = <uint32_t> number(id, "id", 0, 0x7FFFFFFF)
+def twin_of_rehashed(object server_id):
+    """The id below 2^20 of which `server_id` is the `rehashed_twin`; 0 where it is nobody's."""
+    cdef uint32_t checked = <uint32_t> number(server_id, "id", 0, 0x7FFFFFFF)
     cdef uint32_t base = full_hash(checked)
     return base >> 12 if checked >= 0x100000U and not base & 0xFFFU else 0

@@ -76,9 +76,8 @@ def test_a_hundred_failures_converge() -> None:
             windows.append((begin, loading.now()))
             eventually(lambda: inventory(pair) == before, f"cycle {cycle}, {what} of {amphora}: all as it was before", 30)
             with pair.driving() as clients:
-                states = {
-                    (told.generation, told.state) for client in clients.values() if (told := client.loadbalancer_status(pair.plan.lb))
-                }
+                told = [client.loadbalancer_status(pair.plan.lb) for client in clients.values()]
+            states = {(status.generation, status.state) for status in told}
             assert len(states) == 1
             assert {state for _, state in states} == {"ACTIVE"}
     results = loading.results
