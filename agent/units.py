@@ -14,6 +14,9 @@ CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP
 #: What HAProxy and keepalived need besides, where the agent starts them itself; under systemd they have units of their own.
 PROGRAMS_CAPABILITIES = ("CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SYS_RESOURCE")
 
+#: Makes what all of them need, before they are shut in.
+NAMESPACE_UNIT = "hydria-namespace.service"
+
 _UNITS = {
     "hydria-restore.service": ("restore", "Hydria: load balancers as they were before the boot"),
     "hydria-agent.service": ("serve", "Hydria's agent: runs load balancers for a controller"),
@@ -24,20 +27,25 @@ def unit_texts(options: Options, settings: Settings, program: Path) -> dict[str,
     """The units that run the `hydria-agent` at `program` with these options and settings, by name."""
     command = [str(program), "--octavia-conf", str(options.octavia_conf), "--namespace", options.namespace]
     command += ["--run-dir", str(options.run_dir), "--state-dir", str(options.state_dir), "--services", options.services]
-    return {
+    writable = [systemd(str(path)) for path in _writable(options, settings)]
+    made = {
         name: render(
             "systemd/hydria.service.j2",
             description=systemd_line(description),
             verb=Text(verb),
             command=[systemd(word) for word in command],
-            namespace=systemd(options.namespace),
-            writable=[systemd(str(path)) for path in _writable(options, settings)],
+            writable=writable,
             capabilities=[Text(capability) for capability in capabilities(options)],
             # What the agent has started is not to end with it; under systemd that is in units of its own.
             kill_mode=Text("process" if options.services == "supervised" else "mixed"),
         )
         for name, (verb, description) in _UNITS.items()
     }
+    description = systemd_line("Hydria: the network namespace of the load balancers")
+    made[NAMESPACE_UNIT] = render(
+        "systemd/hydria-namespace.service.j2", description=description, namespace=systemd(options.namespace), writable=writable
+    )
+    return made
 
 
 def capabilities(options: Options) -> tuple[str, ...]:

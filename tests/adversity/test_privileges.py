@@ -153,7 +153,7 @@ def units(directory: Path, services: ServicesKind) -> dict[str, Path]:
 @pytest.mark.parametrize("services", ["systemd", "supervised"])
 def test_systemd_has_nothing_to_say_against_the_units(tmp_path: Path, services: ServicesKind) -> None:
     made = units(tmp_path, services)
-    assert made.keys() == {"hydria-agent.service", "hydria-restore.service"}
+    assert made.keys() == {"hydria-agent.service", "hydria-restore.service", "hydria-namespace.service"}
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *made.values()], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     for name, unit in made.items():
@@ -165,8 +165,15 @@ def test_systemd_has_nothing_to_say_against_the_units(tmp_path: Path, services: 
 
 
 def test_the_namespace_and_the_directories_are_made_before_the_agent_is_shut_in(tmp_path: Path) -> None:
-    text = units(tmp_path, "systemd")["hydria-agent.service"].read_text()
-    [line] = re.findall(r"^ExecStartPre=\+(.*)$", text, re.MULTILINE)
+    made = units(tmp_path, "systemd")
+    text = made["hydria-agent.service"].read_text()
+    before = made["hydria-namespace.service"].read_text()
+    for shut_in in (text, made["hydria-restore.service"].read_text()):
+        assert re.search(r"^Requires=hydria-namespace.service$", shut_in, re.MULTILINE)
+        assert re.search(r"^After=.*hydria-namespace.service", shut_in, re.MULTILINE)
+    # What gives a unit a file system of its own, where nobody else would see the namespace's name.
+    assert not re.search(r"^(Private|ReadWrite|InaccessiblePaths|ReadOnly|BindPaths|Protect(?!Clock)|TemporaryFile)", before, re.MULTILINE)
+    [line] = re.findall(r"^ExecStart=(.*)$", before, re.MULTILINE)
     command = [word.replace("$$", "$") for word in shlex.split(line)]
     name = f"{tmp_path.name}-ns"
     try:

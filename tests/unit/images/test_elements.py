@@ -94,7 +94,7 @@ def units(tmp_path: Path) -> list[Path]:
 
 
 def test_systemd_has_no_remark_about_the_units_together(units: list[Path]) -> None:
-    assert {unit.name for unit in units} == {"hydria-first-boot.service", "hydria-restore.service", "hydria-agent.service"}
+    assert {unit.name for unit in units} == {f"hydria-{name}.service" for name in ("first-boot", "namespace", "restore", "agent")}
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
     ours = [line for line in done.stderr.splitlines() if "hydria" in line]
     assert (done.returncode, ours) == (0, [])
