@@ -75,7 +75,7 @@ def measured(lab: Lab, act: Callable[[Lab, str], object]) -> Failed:
         while outage(loading.results, since) is None and loading.now() < since + _LONGEST:
             time.sleep(0.01)
         time.sleep(_AFTER)
-    return Failed(silence(loading.results, since), summary(loading.results).failed)
+    return Failed(silence(loading.results, since).seconds, summary(loading.results).failed)
 
 
 def _row(title: str, whose: str, found: list[Failed]) -> tuple[str | float, ...]:

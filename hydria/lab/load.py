@@ -163,17 +163,27 @@ def outage(results: Sequence[Result], since: float) -> float | None:
 _LATE = 0.9
 
 
-def silence(results: Sequence[Result], since: float) -> float:
-    """Seconds of the longest time, from a moment on, in which requests were begun in vain: they failed, or were answered at a second attempt.
+class Silence(NamedTuple):
+    """A time in which requests were begun in vain: they failed, or were answered at a second attempt. It ends with the first one that was not."""
 
-    It ends with the begin of the first one that was answered at once.
-    """
-    longest, first = 0.0, None
+    begin: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long that was."""
+        return self.end - self.begin
+
+
+def silence(results: Sequence[Result], since: float) -> Silence:
+    """The longest one from a moment on; one of no length where there is none."""
+    longest, first, last = Silence(since, since), None, since
     for one in sorted(results, key=lambda one: one.began):
         if one.began < since:
             continue
+        last = one.began
         if one.error or one.ended - one.began >= _LATE:
             first = one.began if first is None else first
         elif first is not None:
-            longest, first = max(longest, one.began - first), None
-    return longest if first is None else max(longest, max(one.began for one in results) - first)
+            longest, first = max(longest, Silence(first, one.began), key=lambda one: one.seconds), None
+    return longest if first is None else max(longest, Silence(first, last), key=lambda one: one.seconds)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydria.lab import bridges, failing, record, timeline
 from hydria.lab.certificates import Authority, Certificate
 from hydria.lab.lab import CLIENTS
-from hydria.lab.load import Summary, outage, summary
+from hydria.lab.load import Summary, silence, summary
 from hydria.lab.loading import Loading, aim
 from hydria.lab.looking import look
 from hydria.lab.namespaces import inside
@@ -74,13 +74,13 @@ class PairTour:
     def _member(self, place: Place) -> Iterator[Finding]:
         with self._loaded() as loading:
             failing.kill(self._lab, "page-1")
-            told = _await(lambda: self._told("page-1"), lambda state: state.startswith("DOWN"))
-            yield Finding("page-1 dies: what heartbeats say of it", "DOWN", told, told.startswith("DOWN"))
+            told = _await(lambda: self._told("page-1"), lambda state: state == "DOWN")
+            yield exactly("page-1 dies: what the heartbeats of both say of it", "DOWN", told)
             turns = {place.http("/").name for _ in range(4)}
             yield exactly("GET / 4 times: who answers", "page-2", ", ".join(sorted(map(str, turns))))
             failing.heal(self._lab, "page-1")
-            told = _await(lambda: self._told("page-1"), lambda state: state.startswith("UP"))
-            yield Finding("page-1 comes back: what heartbeats say of it", "UP", told, told.startswith("UP"))
+            told = _await(lambda: self._told("page-1"), lambda state: state == "UP")
+            yield exactly("page-1 comes back: what the heartbeats of both say of it", "UP", told)
             turns = {place.http("/").name for _ in range(4)}
             yield exactly("GET / 4 times: who answers", "page-1, page-2", ", ".join(sorted(map(str, turns))))
         found = summary(loading.results)
@@ -95,21 +95,18 @@ class PairTour:
             failing.kill(self._lab, master)
             time.sleep(_AFTER)
         results = loading.results
-        away = outage(results, since)
-        last = {one.by for one in results if not one.error and one.began > since + (away or 0)}
+        quiet, found = silence(results, since), summary(results)
+        later = [one for one in results if one.began >= max(quiet.end, since)]
+        by = {one.by for one in later if not one.error}
         yield Finding(
             f"the master dies under load ({RATE:g} requests a second): who answers",
             other.name,
-            f"{', '.join(sorted(last))} after {away or 0:.2f} s",
-            last == {other.name},
+            f"{', '.join(sorted(by))} after {quiet.seconds:.2f} s",
+            by == {other.name},
         )
-        found = summary(results)
-        late = [one for one in results if one.error and one.began > since + (away or 0)]
+        late = sum(bool(one.error) for one in later)
         yield Finding(
-            f"of {found.requests} requests",
-            "none failed that was begun later",
-            f"{found.failed} failed, {len(late)} of them later",
-            not late,
+            f"of {found.requests} requests", "none failed that was begun later", f"{_failed(found)}, {late} of them later", not late
         )
         macs = bridges.neighbours(self._lab.network(CLIENTS))
         known = macs.get(self._lab.plan.vips[0], "nothing")

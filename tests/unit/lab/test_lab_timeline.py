@@ -25,9 +25,9 @@ def test_a_summary_counts_everything_once() -> None:
 
 
 def test_how_long_nobody_answered() -> None:
-    assert round(silence(RESULTS, 0.95), 3) == 0.31
-    assert silence(RESULTS, 1.3) == 0.0
-    assert round(silence(RESULTS[:13], 0.95), 3) == 0.21
+    assert round(silence(RESULTS, 0.95).seconds, 3) == 0.31
+    assert silence(RESULTS, 1.3) == (1.3, 1.3)
+    assert round(silence(RESULTS[:13], 0.95).seconds, 3) == 0.21
     assert round(outage(RESULTS, 1.0) or 0, 3) == 0.31
     assert outage(RESULTS, 99) is None
 
