@@ -18,6 +18,7 @@ from agent.clock import wait_until
 from agent.errors import ConflictError, InvalidRequest, NotFoundError, SystemFault
 from agent.files import remove_file, replace_file
 from agent.graph_views import vips
+from agent.network.connections import connections
 from agent.network.namespaces import command
 from agent.outcomes import Resigned
 from agent.texts import Text, render
@@ -44,7 +45,6 @@ _TAKING_OVER = 0.5
 _PATIENCE = 10.0
 
 _INTERVAL = re.compile(rb"^[ \t]*advert_int[ \t]+([\d.]+)", re.MULTILINE)
-_LISTENER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Resigning:
@@ -94,8 +94,8 @@ class Resigning:
         began = self._clock.monotonic()
         self._hold(lb, here, within + _LEAVING)
         try:
-            answered = wait_until(lambda: self._connections(lb) == 0, within, self._clock)
-            left = 0 if answered else self._connections(lb)
+            answered = wait_until(lambda: connections(self._namespace, here) == 0, within, self._clock)
+            left = 0 if answered else connections(self._namespace, here)
             self._health.resign(lb)
             try:
                 gone = wait_until(lambda: not any(map(self._holds, here)), _LEAVING, self._clock)
@@ -110,11 +110,6 @@ class Resigning:
             raise SystemFault("keepalived does not give the VIPs away; they are still here")
         _LOG.info("the VIPs were given away", loadbalancer=lb, seconds=round(seconds, 3), connections=left)
         return Resigned(loadbalancer=lb, resigned=True, connections=left, seconds=round(seconds, 3))
-
-    def _connections(self, lb: str) -> int:
-        """Of clients, at listeners."""
-        rows = self._haproxies.stats(lb).show_stat(("pxname", "svname", "scur"))
-        return sum(int(row["scur"] or 0) for row in rows if row["svname"] == "FRONTEND" and _LISTENER.fullmatch(row["pxname"]))
 
     def _hold(self, lb: str, here: Sequence[str], seconds: float) -> None:
         addresses = {4: [Text(vip) for vip in here if ":" not in vip], 6: [Text(vip) for vip in here if ":" in vip]}

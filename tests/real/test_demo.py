@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from support.polling import eventually
 
 from hydria.lab import demo
 
-SECONDS = 60
+SECONDS = 120
 
 
 def processes_in(directory: Path) -> list[str]:
@@ -39,9 +40,9 @@ def temporary() -> Iterator[Path]:
         yield Path(directory)
 
 
-def start(temporary: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-u", "-m", "hydria.lab.demo"]
-    environment = {**os.environ, "TMPDIR": str(temporary)}
+def start(temporary: Path, picture: Path, *before: str) -> subprocess.Popen[str]:
+    command = [*before, sys.executable, "-u", "-m", "hydria.lab.demo", str(picture)]
+    environment = {**os.environ, "TMPDIR": str(temporary), "HYDRIA_LAB_DIR": str(temporary / "labs")}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -50,26 +51,46 @@ def assert_nothing_left(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_all_answers_are_right_and_nothing_is_left_behind(temporary: Path) -> None:
-    with start(temporary) as process:
+def test_all_answers_are_right_and_nothing_is_left_behind(temporary: Path, tmp_path: Path) -> None:
+    with start(temporary, tmp_path / "failover.svg") as process:
         said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == demo.FINE, said
     assert "answers are right" in said
+    assert "the master dies under load" in said
+    kinds = [one.get("class") for one in ET.parse(tmp_path / "failover.svg").getroot().iter()]
+    assert kinds.count("answer") > 100
+    assert "event" in kinds
     assert "\x1b" not in said, "no colours in a pipe"
     assert_nothing_left(temporary)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_cleans_up(temporary: Path, number: signal.Signals) -> None:
-    with start(temporary) as process:
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGINT, "start HAProxy"),
+        pytest.param(signal.SIGTERM, "start HAProxy", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, "make a lab", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "page-1 dies", marks=pytest.mark.slow),
+    ],
+)
+def test_an_interrupted_demo_cleans_up(temporary: Path, tmp_path: Path, number: signal.Signals, words: str) -> None:
+    with start(temporary, tmp_path / "failover.svg") as process:
         assert process.stdout is not None
-        line = next((line for line in process.stdout if "start HAProxy" in line), None)
-        assert line is not None, "the demonstration ended before HAProxy had started"
+        line = next((line for line in process.stdout if words in line), None)
+        assert line is not None, f"the demonstration ended before it said {words!r}"
         assert processes_in(temporary)
         process.send_signal(number)
         said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 128 + number, said
     assert_nothing_left(temporary)
+
+
+def test_where_no_namespaces_are_to_be_had_there_is_the_first_part(temporary: Path, tmp_path: Path) -> None:
+    with start(temporary, tmp_path / "failover.svg", "setpriv", "--bounding-set=-sys_admin") as process:
+        said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == demo.FINE, said
+    assert "There is no second part, with a pair of amphorae: namespaces cannot be had here" in said
+    assert not (tmp_path / "failover.svg").exists()
 
 
 @pytest.mark.parametrize(
