@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from support.labs import get, graph, lab_name, left_of, whole
 from support.polling import eventually
 
+from hydria.cli import _run
+from hydria.cli.output import Output
 from hydria.lab import record
 from hydria.lab.lab import Lab
 
@@ -43,8 +47,17 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "hydria", "lab", *arguments]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, cwd=ROOT, timeout=180)
+class Said(NamedTuple):
+    returncode: int
+    stderr: str
+
+
+def run(*arguments: str) -> Said:
+    """The command, in this process."""
+    told = io.StringIO()
+    with redirect_stderr(told), redirect_stdout(io.StringIO()):
+        code = _run(["lab", *arguments], Output())
+    return Said(code, told.getvalue())
 
 
 def host() -> tuple[str, ...]:
