@@ -71,12 +71,14 @@ debian:
 	@PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --editable .
 	@touch $@
 
-# What Hydria is measured beside and driven by, in an environment of its own: its many dependencies are none of ours.
+# What Hydria is measured beside and driven by, in an environment of its own: its many dependencies are none of ours. Our driver is in it, as on
+# a controller.
 .venv/octavia/.made: .venv/.runtime
 	@echo '· Octavia, to test with and to measure beside, into .venv/octavia'
 	@$(PYTHON) -m venv .venv/octavia
 	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --upgrade 'pip>=25.1'
-	@.venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install --group bench
+	@PYTHONWARNINGS='ignore:Editable installation' .venv/octavia/bin/python -m pip --quiet --disable-pip-version-check --no-input install \
+	  --group bench --editable '.[octavia]'
 	@touch $@
 
 # The third HAProxy that is tested with, beside the one that is installed and the one from PyPI.

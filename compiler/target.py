@@ -104,7 +104,8 @@ class Amphora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Vrrp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How keepalived moves the VIP (RFC 5798). `advert_interval` in ms, in steps of 10: the master is missed after three and a bit.
-    `garp_refresh` in seconds: how often the master tells its neighbours again where the VIP is.
+    `garp_refresh` in seconds: how often the master tells its neighbours again where the VIP is. `elsewhere`: somebody else sees to all that,
+    as Octavia by its own contract; then keepalived gets no configuration for it.
     """
 
     interface: str = "eth1"
@@ -113,6 +114,7 @@ class Vrrp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     preempt: bool = False
     garp_refresh: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 5
     garp_refresh_repeat: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 2
+    elsewhere: bool = False
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,9 +20,9 @@ _CHECKERS = {"UDP-CONNECT": "UDP_CHECK", "TCP": "TCP_CHECK", "HTTP": "HTTP_GET",
 
 
 def lower_vrrp(graph: LoadBalancer, target: Target) -> ir.VrrpInstance | None:
-    """The VRRP instance of this side of the pair; None for a single amphora."""
+    """The VRRP instance of this side of the pair; None for a single amphora, and where somebody else moves the VIPs."""
     mine = next((amphora for amphora in target.amphorae if amphora.id == target.amphora), None)
-    if mine is None:
+    if mine is None or target.vrrp.elsewhere:
         return None
     vips = [graph.vip_address, *(vip.ip_address for vip in graph.additional_vips)]
     same = [vip for vip in vips if _family(vip) == _family(mine.address)]

@@ -170,6 +170,7 @@ def _listener(listener: Listener, index: Index) -> dict[str, Any]:
         "hsts_max_age": listener.hsts_max_age,
         "hsts_include_subdomains": listener.hsts_include_subdomains,
         "hsts_preload": listener.hsts_preload,
+        "allowed_cidrs": list(listener.allowed_cidrs or ()),
     }
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PYTHON = HERE.parents[1] / ".venv" / "octavia" / "bin" / "python"
 
+#: What Octavia calls the driver that it brings, and ours.
+OWN_DRIVER, OUR_DRIVER = "amphora_haproxy_rest_driver", "hydria"
+
 _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----\n", re.DOTALL)
 
 
@@ -99,10 +102,10 @@ class Octavia:
             raise OctaviaError(answer["raised"]["type"], answer["raised"]["text"], self.exchanges)
         return answer["result"]
 
-    def configure(self, **groups: dict[str, Any]) -> None:
-        """Options by group. Octavia's certificates are files of ours in any case."""
+    def configure(self, driver: str = OWN_DRIVER, **groups: dict[str, Any]) -> None:
+        """Options by group, and the driver to begin with. Octavia's certificates are files of ours in any case."""
         certificates = {"cert_manager": "local_cert_manager", "storage_path": str(self.secrets)}
-        self.command("configure", options={"certificates": certificates, **groups})
+        self.command("configure", options={"certificates": certificates, **groups}, driver=driver)
 
     def keep_secrets(self, graph: LoadBalancer, secrets: Secrets) -> None:
         """Puts what the graph refers to where Octavia's certificate manager looks for it."""

@@ -15,15 +15,22 @@ from typing import Any
 from octavia.amphorae.backends.agent.agent_jinja_cfg import AgentJinjaTemplater
 from octavia.amphorae.drivers.haproxy.rest_api_driver import HaproxyAmphoraLoadBalancerDriver
 from octavia.common import data_models
+from octavia.db import api as database
+from octavia.db import base_models, models
 from octavia.network import data_models as network_models
 from oslo_config import cfg
 from oslo_log import log
+from stevedore.driver import DriverManager
+
+from hydria.octavia.graphs import Defaults, graph_of
+from hydria.octavia.targets import target_of
 
 
 class Described:
     """The data models of a load balancer, linked as Octavia's database links them; made from plain data in their own words."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, document: dict[str, Any], *, tls_defaults: bool = True) -> None:
+        self._complete = with_tls_defaults if tls_defaults else lambda fields, _kind: fields
         self.amphorae = {each["id"]: data_models.Amphora(status="ALLOCATED", **each) for each in document["amphorae"]}
         self.load_balancer = data_models.LoadBalancer(
             **document["load_balancer"],
@@ -42,7 +49,7 @@ class Described:
     def _pool(self, fields: dict[str, Any]) -> data_models.Pool:
         members = [data_models.Member(**each) for each in fields.pop("members")]
         monitor, persistence = fields.pop("health_monitor"), fields.pop("session_persistence")
-        pool = data_models.Pool(**with_tls_defaults(fields, "pool"), members=members, load_balancer=self.load_balancer)
+        pool = data_models.Pool(**self._complete(fields, "pool"), members=members, load_balancer=self.load_balancer)
         for member in members:
             member.pool = pool
         if monitor is not None:
@@ -53,12 +60,14 @@ class Described:
 
     def _listener(self, fields: dict[str, Any]) -> data_models.Listener:
         policies, pools, certificates = fields.pop("l7policies"), fields.pop("pools"), fields.pop("sni_containers")
+        cidrs = [data_models.ListenerCidr(listener_id=fields["id"], cidr=each) for each in fields.pop("allowed_cidrs")]
         listener = data_models.Listener(
-            **with_tls_defaults(fields, "listener"),
+            **self._complete(fields, "listener"),
             load_balancer=self.load_balancer,
             default_pool=self.pools.get(fields["default_pool_id"]),
             pools=[self.pools[each] for each in pools],
             sni_containers=[data_models.SNI(tls_container_id=each) for each in certificates],
+            allowed_cidrs=cidrs,
         )
         for policy in policies:
             rules = [data_models.L7Rule(**each) for each in policy.pop("l7rules")]
@@ -139,18 +148,69 @@ class Octavia:
         self.driver: HaproxyAmphoraLoadBalancerDriver
         self.exchanges: list[dict[str, Any]] = []
 
-    def configure(self, options: dict[str, dict[str, Any]]) -> None:
-        """Puts options (by group and name) in force, and begins with a new driver."""
+    def configure(self, options: dict[str, dict[str, Any]], driver: str) -> None:
+        """Puts options (by group and name) in force, and begins with a new driver, which has this name among Octavia's."""
         for group, values in options.items():
             for name, value in values.items():
                 cfg.CONF.set_override(name, value, None if group == "DEFAULT" else group)
-        self.driver = HaproxyAmphoraLoadBalancerDriver()
+        self.driver = DriverManager("octavia.amphora.drivers", driver, invoke_on_load=True).driver
         for client in self.driver.clients.values():
             client.session.hooks["response"].append(self._note)
 
-    def describe(self, document: dict[str, Any]) -> None:
-        """Makes the data models that the following commands are about."""
-        self.described = Described(document)
+    def describe(self, document: dict[str, Any], tls_defaults: bool = True) -> None:
+        """Makes the data models that the following commands are about. `tls_defaults`: with what the API puts where nobody says anything."""
+        self.described = Described(document, tls_defaults=tls_defaults)
+
+    def leave(self, kind: str, identifier: str) -> None:
+        """Has an object (of the kind listener, pool, member, l7policy …) be one that is about to be deleted."""
+        for each in self._all(kind):
+            if each.id == identifier:
+                each.provisioning_status = "PENDING_DELETE"
+
+    def forget(self, listener: str) -> None:
+        """Has a listener not be there any more, as when Octavia has deleted it from its database."""
+        load_balancer = self.described.load_balancer
+        load_balancer.listeners = [each for each in load_balancer.listeners if each.id != listener]
+
+    def _all(self, kind: str) -> list[Any]:
+        listeners, pools = self.described.listeners.values(), self.described.pools.values()
+        policies = [policy for listener in listeners for policy in listener.l7policies]
+        return {
+            "listener": list(listeners),
+            "pool": list(pools),
+            "member": [member for pool in pools for member in pool.members],
+            "healthmonitor": [pool.health_monitor for pool in pools if pool.health_monitor],
+            "l7policy": policies,
+            "l7rule": [rule for policy in policies for rule in policy.l7rules],
+        }[kind]
+
+    def graph(self, source_hash: str = "consistent") -> dict[str, Any]:
+        """The graph that Hydria's driver makes of the load balancer."""
+        load_balancer = self.described.load_balancer
+        return graph_of(load_balancer, load_balancer.listeners, Defaults(hash=source_hash))
+
+    def targets(self) -> dict[str, dict[str, Any]]:
+        """What Hydria's driver tells each amphora of the pair."""
+        return {name: target_of(self.described.load_balancer, amphora) for name, amphora in self.described.amphorae.items()}
+
+    def keep_listeners(self) -> None:
+        """Has Octavia's database know the listeners, and nothing else."""
+        cfg.CONF.set_override("connection", "sqlite://", "database")
+        base_models.BASE.metadata.create_all(database.get_engine())
+        with database.session().begin() as session:
+            session.add_all(models.ProvisioningStatus(name=each) for each in ("PENDING_UPDATE", "ERROR"))
+            session.add_all(models.OperatingStatus(name=each) for each in ("ONLINE", "ERROR"))
+            session.add_all(models.Protocol(name=each) for each in {each.protocol for each in self.described.listeners.values()})
+            session.add(models.ClientAuthenticationMode(name="NONE"))
+            session.flush()
+            for each in self.described.listeners.values():
+                known = {"protocol": each.protocol, "protocol_port": each.protocol_port, "enabled": True}
+                session.add(models.Listener(id=each.id, provisioning_status="PENDING_UPDATE", operating_status="ONLINE", **known))
+
+    def listener_statuses(self) -> dict[str, str]:
+        """The provisioning status that Octavia's database has for each listener."""
+        with database.session().begin() as session:
+            return {each.id: each.provisioning_status for each in session.query(models.Listener)}
 
     def render(self, haproxy_version: str, details: dict[str, Any], networks: list[dict[str, Any]]) -> list[list[Any]]:
         """All that Octavia would send to each amphora for the load balancer: `[amphora, call, arguments…]`."""

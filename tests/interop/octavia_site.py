@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from octavia_models import Amphora, described
+from octavia_process import OWN_DRIVER
 from support.agents import BASE, ETC, PORT, AgentMachine, Cloud, Trust
 from support.namespaces import Namespace
 
@@ -32,18 +33,21 @@ _CONTROLLER, _MANAGEMENT_NETWORK = "192.0.2.1", 24
 
 
 class Site:
-    """`topology` says how many amphorae there are, `by_ipv6` whether VIP6 is the first of the two VIPs.
+    """`topology` says how many amphorae there are, `by_ipv6` whether VIP6 is the first of the two VIPs, `driver` which of Octavia's drivers drives.
 
     A context manager; leaving it ends all but the controller.
     """
 
-    def __init__(self, controller: Controller, directory: Path, topology: str = "SINGLE", *, by_ipv6: bool = False) -> None:
+    def __init__(
+        self, controller: Controller, directory: Path, topology: str = "SINGLE", *, by_ipv6: bool = False, driver: str = OWN_DRIVER
+    ) -> None:
         self.networks = (VIP6_NETWORK, VIP_NETWORK) if by_ipv6 else (VIP_NETWORK, VIP6_NETWORK)
         self.octavia = controller.octavia
         self.controller = controller.machine
         self.topology = topology
         self.trust = Trust()
         self.graph: LoadBalancer
+        self._directory = directory
         self._stack = ExitStack()
         directory.mkdir()
         (directory / "client.pem").write_bytes(self.trust.controller().bundle_pem)
@@ -62,7 +66,7 @@ class Site:
                 for number in range(1, 3 if topology == "ACTIVE_STANDBY" else 2)
             ]
             self.machine = self.machines[0]
-            self._configure(directory)
+            self.drive_by(driver)
             for machine in self.machines:
                 machine.configure(self.octavia.command("agent_config", amphora_id=machine.id, topology=topology))
                 machine.start()
@@ -80,12 +84,13 @@ class Site:
         self.cloud.join("management", machine.machine, "eth0", *addresses)
         return machine
 
-    def _configure(self, directory: Path) -> None:
-        """Octavia's own configuration; it gives up early, so that failures do not take long."""
+    def drive_by(self, driver: str) -> None:
+        """Has Octavia begin anew with this driver. By its own configuration it gives up early, so that failures do not take long."""
         self.octavia.configure(
+            driver,
             haproxy_amphora={
-                "client_cert": str(directory / "client.pem"),
-                "server_ca": str(directory / "server_ca.pem"),
+                "client_cert": str(self._directory / "client.pem"),
+                "server_ca": str(self._directory / "server_ca.pem"),
                 "bind_port": PORT,
                 "connection_max_retries": 2,
                 "connection_retry_interval": 0,

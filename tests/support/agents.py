@@ -111,6 +111,8 @@ class AgentMachine:
         self.certificate.write_bytes(self.issue().bundle_pem)
         self.authority.write_bytes(trust.controllers.certificate_pem)
         self.log = directory / "agent.log"
+        #: What is run as its agent.
+        self.program = [str(Path(sys.executable).with_name("hydria-agent"))]
         self._agent: subprocess.Popen[bytes] | None = None
         self.machine = Namespace(label)
         self.traffic = Traffic(self.machine)
@@ -168,7 +170,7 @@ loadbalancer_topology = {topology}
         """`hydria-agent VERB` with this machine's places."""
         return [
             *(*_AS_ON_A_MACHINE, str(self.directory)),
-            str(Path(sys.executable).with_name("hydria-agent")),
+            *self.program,
             *("--octavia-conf", str(self.configuration)),
             *("--namespace", self.traffic.name),
             *("--run-dir", str(self.run)),

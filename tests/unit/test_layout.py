@@ -36,6 +36,9 @@ IMPURE_MODULES = {
 # fmt: on
 """What reaches outside: files, processes, the network, clocks, randomness, the machine it happens to run on."""
 
+OCTAVIA = {"octavia", "oslo_config", "oslo_context", "oslo_log", "stevedore"}
+"""What is there only where Octavia's controller runs; `hydria/octavia` alone may know it, and nobody may know `hydria/octavia`."""
+
 IMPURE_BUILTINS = {"__import__", "breakpoint", "eval", "exec", "input", "open", "print"}
 IMPURE_NAMES = {"Path", "PosixPath", "fromtimestamp", "getnode", "now", "today", "utcnow", "uuid1", "uuid4"}
 """The impure names of modules that are otherwise functions of their arguments (`datetime`, `pathlib`, `uuid`)."""
@@ -174,6 +177,17 @@ def _impure_uses(source: Source) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"use {ast.unparse(node)}"
 
 
+def octavia_elsewhere(root: Path) -> list[str]:
+    """Where something imports Octavia, or what is made for it, and is not itself made for it."""
+    return [
+        f"{source.path}:{found.line}: only hydria/octavia may import {found.module}"
+        for source in sources(root)
+        if not source.path.startswith("hydria/octavia/")
+        for found in imports(source)
+        if found.top in OCTAVIA or found.within({"hydria.octavia"})
+    ]
+
+
 def packages_without_rules(root: Path) -> list[str]:
     """Packages whose `__init__.py` does not open with a docstring, and folders with modules but without an `__init__.py`."""
     folders = sorted({(root / source.path).parent for source in sources(root)})
@@ -200,6 +214,10 @@ def test_nothing_goes_round_in_circles() -> None:
 
 def test_the_compiler_is_pure() -> None:
     assert impurities(ROOT) == []
+
+
+def test_octavia_is_known_in_one_place() -> None:
+    assert octavia_elsewhere(ROOT) == []
 
 
 def test_every_package_opens_with_its_rules() -> None:
@@ -345,6 +363,18 @@ def test_a_pure_compiler_is_fine(tree: Callable[..., Path], text: str) -> None:
 
 def test_purity_is_asked_of_the_compiler_only(tree: Callable[..., Path]) -> None:
     assert impurities(tree({"agent/a.py": "import os", "fastpath/b.pyx": "import time"})) == []
+
+
+def test_octavia_that_is_known_elsewhere_is_found(tree: Callable[..., Path]) -> None:
+    files = {
+        "agent/a.py": "from octavia.common import constants",
+        "hydria/b.py": "def f():\n    from hydria.octavia import graphs",
+        "hydria/octavia/c.py": "from octavia.common import constants\nfrom hydria.octavia import graphs",
+    }
+    assert octavia_elsewhere(tree(files)) == [
+        "agent/a.py:1: only hydria/octavia may import octavia.common",
+        "hydria/b.py:2: only hydria/octavia may import hydria.octavia",
+    ]
 
 
 def test_a_package_that_does_not_tell_its_rules_is_found(tree: Callable[..., Path]) -> None:

@@ -1,0 +1,9 @@
+"""The driver that Octavia's worker loads (`amphora_driver = hydria`): what Octavia knows of a load balancer goes to Hydria's agents as one graph.
+
+Rules of this package:
+
+* It alone imports `octavia` and what comes with it (the extra `hydria[octavia]`); nobody imports it but Octavia, by its entry point.
+* What makes a graph of Octavia's objects (`graphs`, `targets`) is pure and knows them by their attributes only: no Octavia is needed for it.
+* Octavia's own settings are what counts: addresses, certificates, patience. What must be Hydria's is in the section `hydria` (`settings`).
+* An amphora that does not speak 2.0 is driven as Octavia drives it. Nothing that both contracts have goes by 2.0 but load balancers.
+"""
