@@ -255,7 +255,7 @@ def seen(ports: dict[str, int], count: int = 8) -> dict[str, dict[str, int]]:
 
 
 def reaches(name: str, port: int, version: int, client: str) -> bool:
-    return ask(version, port, sctp="sctp" in name, client=client, patience=2) is not None
+    return ask(version, port, sctp="sctp" in name, client=client, patience=5) is not None
 
 
 def main() -> None:

@@ -96,7 +96,7 @@ class Server:
         self.socket.close()
 
 
-def ask(version: int, port: int, *, sctp: bool = False, client: str | None = None, patience: float = 5) -> tuple[str, str] | None:
+def ask(version: int, port: int, *, sctp: bool = False, client: str | None = None, patience: float = 20) -> tuple[str, str] | None:
     """Who answers a client, and whom the member took it for; None for nobody."""
     with opened("client", version, sctp=sctp) as asking:
         asking.settimeout(patience)
