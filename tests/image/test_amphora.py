@@ -33,8 +33,8 @@ MACS = [f"fa:16:3e:11:11:{number:02x}" for number in range(1, 5)]
 class Amphora:
     """The machine and all around it."""
 
-    def __init__(self, guest: Guest, site: Site, health_manager: socket.socket) -> None:
-        self.guest, self.site, self.health_manager = guest, site, health_manager
+    def __init__(self, guest: Guest, site: Site, health_manager: socket.socket, seconds: float) -> None:
+        self.guest, self.site, self.health_manager, self.seconds = guest, site, health_manager, seconds
         self.sctp = Sctp(guest, MACS[2], MACS[3])
 
     def carries(self) -> dict[str, object]:
@@ -65,8 +65,9 @@ def amphora(image: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory)
         controllers = f"{HOST}:{health_manager.getsockname()[1]}"
         site = Site(stack, trust)
         guest = stack.enter_context(Guest(tmp_path_factory.mktemp("amphora"), image, trust, "amphora", controllers=controllers))
+        begun = time.monotonic()
         guest.wait_for_agent()
-        yield Amphora(guest, site, health_manager)
+        yield Amphora(guest, site, health_manager, time.monotonic() - begun)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,12 @@ def test_the_first_boot_is_whole(amphora: Amphora) -> None:
     assert shell.run("hostname").strip() == f"amphora-{amphora.guest.id}"
     for path in amphora.guest.files:
         assert shell.run(f"stat -c '%a %U' {path}").strip() == "600 root"
+
+
+def test_keys_and_settings_are_encrypted_at_rest(amphora: Amphora) -> None:
+    assert "not encrypted" not in amphora.guest.console()
+    for path in ("/etc/octavia", "/etc/octavia/certs/server.pem", "/var/lib/octavia"):
+        assert "E" in amphora.guest.shell.run(f"lsattr -d {path}").split()[0]
 
 
 def test_strangers_are_refused(amphora: Amphora) -> None:
@@ -148,6 +155,30 @@ def test_all_kinds_of_listeners_carry_traffic(balancing: Amphora) -> None:
     shell = balancing.guest.shell
     assert "192.0.2.10" in balancing.guest.ip("address show dev eth1")
     assert SERVER_NAME not in shell.run("journalctl -b --no-pager -u 'haproxy*'")
+
+
+def test_figures(balancing: Amphora, image: Path) -> None:
+    """Those of docs/image.md; also written down beside the image."""
+    balancing.guest.wait_until_settled()
+    shell = balancing.guest.shell
+    meminfo = {name: int(kilobytes) for name, kilobytes in re.findall(r"^(\w+): +(\d+) kB", shell.run("cat /proc/meminfo"), re.MULTILINE)}
+    used = (meminfo["MemTotal"] - meminfo["MemAvailable"]) / 1024
+    size = image.stat().st_size / 1e6
+    judged = shell.run("systemd-analyze security --no-pager | grep -E 'hydria|haproxy|UNIT'")
+    told = {
+        "size of the image, MB": f"{size:.0f}",
+        "memory in use with a load balancer, MiB": f"{used:.0f}",
+        "seconds from power-on to the agent's answer, here, emulated": f"{balancing.seconds:.0f}",
+        "seconds of the machine's own time": shell.run("systemd-analyze").strip(),
+        "packages": shell.run("dpkg-query --show | wc -l").strip(),
+        "sockets": shell.run("ss -Hlntu"),
+        "systemd-analyze security": judged,
+        "disk": shell.run("df -h / /var/log"),
+        "processes": shell.run("ps -eo rss,args --sort=-rss | head -15"),
+    }
+    image.with_suffix(".figures").write_text("".join(f"{name}: {text}\n" for name, text in told.items()))
+    assert size < 220
+    assert used < 160
 
 
 def test_heartbeats_come(balancing: Amphora) -> None:

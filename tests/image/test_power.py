@@ -100,9 +100,11 @@ def test_a_power_cut_in_the_middle_of_changes_leaves_an_old_or_a_new_one_whole(b
     time.sleep(random.Random(round_).uniform(0, 3))
     guest.cut_power()
     sent, done = begun[-1], acknowledged[-1]
-    changing.join(700)
     guest.power_on()
     guest.wait_for_agent()
+    # Its connection is one that the new kernel knows nothing of.
+    changing.join(700)
+    assert not changing.is_alive()
     text = guest.ask(lambda client: client.loadbalancer_graph(balancing.site.lb)).text
     [port] = [int(found) for found in re.findall(rb'"protocol":"HTTP","protocol_port":(\d+)', text.replace(b" ", b""))]
     # What was acknowledged has survived; what was not may have, or not.
