@@ -34,12 +34,20 @@ _CONTROLLER, _MANAGEMENT_NETWORK = "192.0.2.1", 24
 
 class Site:
     """`topology` says how many amphorae there are, `by_ipv6` whether VIP6 is the first of the two VIPs, `driver` which of Octavia's drivers drives.
+    `last_agent`: what is run as the agent of the last amphora, where that is not Hydria's.
 
     A context manager; leaving it ends all but the controller.
     """
 
     def __init__(
-        self, controller: Controller, directory: Path, topology: str = "SINGLE", *, by_ipv6: bool = False, driver: str = OWN_DRIVER
+        self,
+        controller: Controller,
+        directory: Path,
+        topology: str = "SINGLE",
+        *,
+        by_ipv6: bool = False,
+        driver: str = OWN_DRIVER,
+        last_agent: list[str] | None = None,
     ) -> None:
         self.networks = (VIP6_NETWORK, VIP_NETWORK) if by_ipv6 else (VIP_NETWORK, VIP6_NETWORK)
         self.octavia = controller.octavia
@@ -66,6 +74,7 @@ class Site:
                 for number in range(1, 3 if topology == "ACTIVE_STANDBY" else 2)
             ]
             self.machine = self.machines[0]
+            self.machines[-1].program = last_agent or self.machines[-1].program
             self.drive_by(driver)
             for machine in self.machines:
                 machine.configure(self.octavia.command("agent_config", amphora_id=machine.id, topology=topology))

@@ -145,6 +145,18 @@ def test_a_listener_whose_certificate_is_gone_stops_no_other(served: Served) -> 
     assert wrong == {"lost"}
 
 
+def test_how_sources_are_hashed_is_for_the_operator_to_say(served: Served) -> None:
+    site = served.site
+    try:
+        for source_hash in ("map", "address"):
+            site.octavia.configure(OUR_DRIVER, hydria={"source_hash": source_hash})
+            site.update()
+            shown = asked(site.machine, f"/2.0/loadbalancers/{site.graph.id}")
+            assert [each["hash"] for each in shown["loadbalancer"]["pools"]] == [source_hash]
+    finally:
+        site.octavia.configure(OUR_DRIVER, hydria={"source_hash": "consistent"})
+
+
 def test_an_agent_that_is_away_is_waited_for_as_octavia_waits(served: Served) -> None:
     site = served.site
     site.machine.kill()
