@@ -14,6 +14,7 @@ Thing = dict[str, Any]
 
 _GOING = "PENDING_DELETE"
 _LVS = ("UDP", "SCTP")
+_BY_SOURCE = ("SOURCE_IP", "SOURCE_IP_PORT")
 _HTTP_MONITORS = ("HTTP", "HTTPS")
 
 
@@ -138,7 +139,7 @@ def _pool(pool: Any, defaults: Defaults) -> Thing:
         **_common(pool),
         "protocol": pool.protocol,
         "lb_algorithm": pool.lb_algorithm,
-        "hash": defaults.hash,
+        "hash": defaults.hash if pool.lb_algorithm in _BY_SOURCE else None,
         "session_persistence": None
         if persistence is None
         else _said(

@@ -16,7 +16,10 @@ OPTIONS = (
         default="consistent",
         choices=[
             ("consistent", "a change of members moves only the clients that it must"),
-            ("address", "the same, and a member that is made anew with the same address and port gets its clients again"),
+            (
+                "address",
+                "the same, and a member that is made anew with the same address and port gets its clients again; needs HAProxy 3.0",
+            ),
             ("map", "each client has the member that Octavia's own amphorae give it"),
         ],
         help="How SOURCE_IP pools choose members at amphorae of Hydria.",

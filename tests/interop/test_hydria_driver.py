@@ -147,12 +147,17 @@ def test_a_listener_whose_certificate_is_gone_stops_no_other(served: Served) -> 
 
 def test_how_sources_are_hashed_is_for_the_operator_to_say(served: Served) -> None:
     site = served.site
+    graph = served.graph()
+    [servers] = graph["pools"]
+    graph["pools"] = [servers | {"lb_algorithm": "SOURCE_IP"}]
+    site.describe(graph, served.secrets())
     try:
-        for source_hash in ("map", "address"):
+        for source_hash, hash_type in (("consistent", "consistent"), ("map", "map-based")):
             site.octavia.configure(OUR_DRIVER, hydria={"source_hash": source_hash})
             site.update()
-            shown = asked(site.machine, f"/2.0/loadbalancers/{site.graph.id}")
-            assert [each["hash"] for each in shown["loadbalancer"]["pools"]] == [source_hash]
+            files = asked(site.machine, f"/2.0/loadbalancers/{site.graph.id}/files")
+            [text] = [each["text"] for each in files if each["path"] == "haproxy.cfg"]
+            assert f"hash-type {hash_type}" in text
     finally:
         site.octavia.configure(OUR_DRIVER, hydria={"source_hash": "consistent"})
 
