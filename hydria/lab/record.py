@@ -56,12 +56,16 @@ def names() -> list[str]:
 def begin(name: str) -> Path:
     """Takes the name. Raises ConflictError where it is taken, OSError."""
     directory = place(name)
-    directory.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    try:
-        directory.mkdir(mode=0o711)
-    except FileExistsError:
-        raise ConflictError(f"there is a lab {name} already; `hydria lab down --name {name}` ends it") from None
-    return directory
+    while True:
+        directory.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            directory.mkdir(mode=0o711)
+        except FileExistsError:
+            raise ConflictError(f"there is a lab {name} already; `hydria lab down --name {name}` ends it") from None
+        except FileNotFoundError:
+            # The last of the others has just been ended, and the directory of all with it.
+            continue
+        return directory
 
 
 def found(name: str) -> Path:

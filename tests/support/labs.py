@@ -90,19 +90,16 @@ def authority(lab: Lab) -> Authority:
 def healed(lab: Lab) -> str:
     """Makes all good; the one that has the VIPs when there is one, both have all their programs, and it serves."""
     failing.heal(lab)
-    eventually(lambda: whole(lab), "an amphora that has the VIPs, another one that could have them", 60)
-    return lab.holders()[0]
+    return eventually(lambda: whole(lab), "an amphora that has the VIPs, another one that could have them", 60)
 
 
-def whole(lab: Lab) -> bool:
-    """Whether there is one master, it forwards what clients send to all VIPs, and all programs run on all amphorae."""
+def whole(lab: Lab) -> str:
+    """The one master, if it forwards what clients send to all VIPs, and all programs run on all amphorae; "" where it is not so."""
     holders = lab.holders()
     programs = {"hydria-agent", "haproxy", "keepalived"} if lab.plan.pair else {"hydria-agent", "haproxy"}
-    return (
-        len(holders) == 1
-        and all(programs <= {one["name"] for one in lab.processes(amphora.name)} for amphora in lab.plan.amphorae)
-        and all(forwarder(lab, vip) == holders[0] for vip in lab.plan.vips)
-    )
+    if len(holders) != 1 or not all(programs <= {one["name"] for one in lab.processes(amphora.name)} for amphora in lab.plan.amphorae):
+        return ""
+    return holders[0] if all(forwarder(lab, vip) == holders[0] for vip in lab.plan.vips) else ""
 
 
 def left_of(name: str) -> list[str]:
