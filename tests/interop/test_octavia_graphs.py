@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -12,7 +14,7 @@ import msgspec
 import pytest
 from octavia_features import every_feature, load
 from octavia_models import Amphora, described, reference
-from octavia_process import Controller
+from octavia_process import PYTHON, Controller
 from support.graphs import listener, path_is, policy, pool
 
 import compiler
@@ -111,6 +113,14 @@ def test_what_the_controllers_settings_say_of_listeners_is_in_it(octavia: Any) -
     graph = compiler.load(json.dumps({"loadbalancer": web(listener("limited", "servers", protocol_port=81, connection_limit=7))}))
     octavia.command("describe", document=described(graph, PAIR[:1]))
     assert [each["connection_limit"] for each in octavia.command("graph")["listeners"]] == [50_000, 7]
+
+
+def test_the_sample_of_a_configuration_has_the_drivers_section() -> None:
+    """`oslo-config-generator`, by which operators get one, asks all that is installed."""
+    generator = PYTHON.with_name("oslo-config-generator")
+    made = subprocess.run([generator, "--namespace", "hydria"], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^\[hydria\]$", made, re.MULTILINE)
+    assert "#source_hash = consistent" in made
 
 
 def test_both_of_a_pair_are_told_of_each_other(octavia: Any) -> None:
