@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from octavia_features import every_feature, load
 from octavia_models import Amphora, described, reference
-from octavia_process import PYTHON, Controller
+from octavia_process import HERE, PYTHON, Controller
 from support.graphs import listener, path_is, policy, pool
 
 import compiler
@@ -113,6 +113,19 @@ def test_what_the_controllers_settings_say_of_listeners_is_in_it(octavia: Any) -
     graph = compiler.load(json.dumps({"loadbalancer": web(listener("limited", "servers", protocol_port=81, connection_limit=7))}))
     octavia.command("describe", document=described(graph, PAIR[:1]))
     assert [each["connection_limit"] for each in octavia.command("graph")["listeners"]] == [50_000, 7]
+
+
+def test_rows_of_octavias_database_are_understood() -> None:
+    asking = [str(PYTHON), "-W", "ignore", str(HERE / "octavia_rows.py")]
+    graph, target = json.loads(subprocess.run(asking, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    read = compiler.load(json.dumps({"loadbalancer": graph}))
+    [each], [servers] = read.listeners, read.pools
+    assert (each.allowed_cidrs, each.default_pool_id, each.l7policies[0].redirect_pool_id) == (("198.51.100.0/24",), servers.id, servers.id)
+    assert [(one.address, one.weight) for one in servers.members] == [("192.0.2.1", 3)]
+    assert servers.healthmonitor is not None
+    assert (servers.healthmonitor.max_retries, servers.healthmonitor.max_retries_down) == (2, 3)
+    bundle = compiler.build(read, Target.read(json.dumps({"haproxy": "3.0", **target})))
+    assert bundle.files, bundle.problems
 
 
 def test_the_sample_of_a_configuration_has_the_drivers_section() -> None:
