@@ -40,7 +40,8 @@ DefaultDependencies=no
 After=systemd-udevd.service systemd-modules-load.service
 StartLimitIntervalSec=0
 [Service]
-ExecStart=/bin/sh -c 'exec /bin/sh </dev/virtio-ports/shell >/dev/virtio-ports/shell 2>&1'
+# Opened once: the kernel lets nobody open it a second time.
+ExecStart=/bin/sh -c 'exec /bin/sh <>/dev/virtio-ports/shell >&0 2>&0'
 Restart=always
 RestartSec=1
 KillMode=process
