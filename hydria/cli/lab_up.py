@@ -10,6 +10,7 @@ import click
 
 import compiler
 from agent.errors import GraphRefused
+from agent.settings import Endpoint
 from compiler import ProblemError
 from hydria import secret_files
 from hydria.cli import FINE, forecasts, inputs
@@ -77,7 +78,7 @@ def up(
         return forecasts.refused(output, source, inputs.placed(source, error.problems))
     except GraphRefused as error:
         return forecasts.refused(output, source, forecasts.why(source, error))
-    listeners = [f"{one.protocol} {vip}:{one.port}" for one in lab.plan.listeners for vip in lab.plan.vips]
+    listeners = [f"{one.protocol} {Endpoint(vip, one.port)}" for one in lab.plan.listeners for vip in lab.plan.vips]
     if output.json:
         output.document(
             {
@@ -96,9 +97,13 @@ def up(
     for listener in listeners:
         click.echo(visible(f"  {listener}"))
     output.note(
-        f"it is in {lab.directory}; hydria lab shell, then: curl http://{lab.plan.vips[0]}/ (its authority: {lab.directory}/ca.pem)"
+        f"it is in {lab.directory}; hydria lab shell, then: curl http://{_host(lab.plan.vips[0])}/ (its authority: {lab.directory}/ca.pem)"
     )
     return FINE
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _given(source: inputs.Source, secrets: Path | None) -> dict[str, Secret]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent.settings import Endpoint
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges
 from hydria.lab.calls import CallError
@@ -94,7 +95,7 @@ def _amphora(lab: Lab, name: str, beat: Mapping[str, Any] | None, ports: Mapping
 
 def _member(lab: Lab, one: Backend, is_now: Sequence[Any], beats: Mapping[str, Mapping[str, Any]]) -> Member:
     accepts, answered = is_now
-    return Member(one.name, one.pool, f"{one.address}:{one.port}", bool(accepts), int(answered), _told(lab, one.id, beats))
+    return Member(one.name, one.pool, str(Endpoint(one.address, one.port)), bool(accepts), int(answered), _told(lab, one.id, beats))
 
 
 def _told(lab: Lab, member: str, beats: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
