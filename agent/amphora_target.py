@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 #: What nobody but the machine itself can say.
 _OURS = frozenset({"haproxy", "keepalived", "run_directory", "check_command"})
 _MOST_CPUS = 64
+#: Bytes of the machine's memory for each connection that HAProxy is told of: one whose buffers are empty takes about as much, with the
+#: kernel's for its two sockets. HAProxy takes some 130 bytes for each of them when it starts (128 MiB for a million), and again when it reloads.
+_OF_A_CONNECTION = 16 * 1024
+_MOST_CONNECTIONS = Target().maxconn
 
 
 class AmphoraTarget:
@@ -41,11 +45,13 @@ class AmphoraTarget:
     def target(self, hints: Mapping[str, Any]) -> Target:
         """The target, with what a caller says of it. Raises GraphRefused; ProgramMissing, SystemFault."""
         settings = self._settings.current
+        memory = self._memory()
         own: dict[str, Any] = {
             "haproxy": ".".join(map(str, self._haproxy())),
             "keepalived": self._keepalived.version,
             "cpus": min(os.cpu_count() or 1, _MOST_CPUS),
-            "memory": self._memory(),
+            "memory": memory,
+            "maxconn": max(1, min(_MOST_CONNECTIONS, memory // _OF_A_CONNECTION)),
             "run_directory": str(self._paths.run),
             "user": "nobody",
             "group": nobodys_group(),
