@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec.structs import force_setattr
 
 from compiler.graph import Listener, LoadBalancer, Node, Pool
-from compiler.ring_ids import PLACES, is_place, place_of
+from compiler.ring_ids import PLACES, is_place, place_for, place_of
 
 _NAMESPACE = uuid.UUID("a4f1d2c8-7d0b-5e63-9f0a-3a1c52b7e9d4")
 
@@ -81,21 +81,20 @@ def transport(listener: Listener) -> str:
 def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None) -> dict[str, int]:
     """Member id → the place of its HAProxy server on the ring (`ring_ids`), no two alike: at most `ring_ids.USABLE_PLACES` members.
 
-    The first wish is the UUID's last five hex digits or, where those are no place, the five before them, and so on. Whoever had an id in
-    `previous`, as it is written for whichever HAProxy, keeps its place. Of several who wish the same, the smallest UUID has it; the
-    others, when all first wishes are settled, take further digits of their UUIDs, then the next free place. So the result depends on the
-    set of members and on `previous` alone, not on their order; and without a clash on nobody else at all.
+    The first wish is the place for the UUID's last five hex digits. Whoever had an id in `previous`, as it is written for whichever
+    HAProxy, keeps its place. Of several who wish the same, the smallest UUID has it; the others, when all first wishes are settled, take
+    further digits of their UUIDs, then the next free place. So the result depends on the set of members and on `previous` alone, not on
+    their order; and without a clash on nobody else at all.
     """
     wanted = list(members)
     assigned = _kept(wanted, previous) if previous else {}
     taken = set(assigned.values())
     rest = [member for member in wanted if member not in assigned] if assigned else wanted
-    last = [int(member[-5:], 16) for member in rest]
-    first = [number if is_place(number) else _further_wish(member, ()) for member, number in zip(rest, last, strict=True)]
+    first = [place_for(int(member[-5:], 16)) for member in rest]
     wished = set(first)
-    if not taken and len(wished) == len(first) and 0 not in wished:  # the usual case
+    if not taken and len(wished) == len(first):  # the usual case
         return dict(zip(rest, first, strict=True))
-    contested = {number for number, count in Counter(first).items() if count > 1} | (wished & taken) | (wished & {0})
+    contested = {number for number, count in Counter(first).items() if count > 1} | (wished & taken)
     contenders: dict[int, list[str]] = {}
     for member, number in zip(rest, first, strict=True):
         if number in contested:
@@ -105,7 +104,7 @@ def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None
     losers: list[str] = []
     for number, several in contenders.items():
         several.sort()
-        if number and number not in taken:
+        if number not in taken:
             assigned[several[0]] = number
             del several[0]
         losers += several

@@ -102,14 +102,16 @@ class TestServerIds:
         assert server_ids([member(5), member(0xFFFFF, 7)]) == {member(5): 5, member(0xFFFFF, 7): 0xFFFFF}
         assert server_ids([]) == {}
 
-    def test_where_these_are_no_place_the_five_before_them_count(self) -> None:
-        assert server_ids([member(6, 3), member(9, 11)]) == {member(6, 3): 3, member(9, 11): 11}
-        assert server_ids([member(6, 3), member(3)]) == {member(6, 3): 7, member(3): 3}
+    def test_where_these_are_no_place_another_is_theirs_alone(self) -> None:
+        ids = [member(number) for number in range(1, 200)]
+        together = server_ids(ids)
+        assert len(set(together.values())) == len(ids)
+        assert together == {one: server_ids([one])[one] for one in ids}, "also of ids in a row, nobody's depends on who else is there"
+        assert together[member(3)] == 3
+        assert together[member(6)] != 6
 
     def test_nobody_is_zero(self) -> None:
         assert server_ids([member(0)])[member(0)] != 0
-        assert server_ids([member(0, 3)])[member(0, 3)] == 3
-        assert list(server_ids([str(uuid.UUID(int=0))]).values()) == [1]
 
     def test_of_two_that_clash_the_smaller_keeps_its_wish(self) -> None:
         small, great = member(11, 1), member(11, 2)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from compiler.ring_ids import PLACES, USABLE_PLACES, id_bases, is_place, place_of, written
+from compiler.ring_ids import PLACES, USABLE_PLACES, id_bases, is_place, place_for, place_of, written
 from compiler.target import Version
 from fastpath.hashing import Ring, Server
 
@@ -33,6 +33,12 @@ def test_rings_of_both_kinds_are_the_same() -> None:
     clients = chance.randbytes(4 * 20_000)
     assert len(rings) == 2
     assert rings[0].pick_many(clients) == rings[1].pick_many(clients)
+
+
+def test_every_number_comes_to_a_place() -> None:
+    found = [place_for(number) for number in range(PLACES)]
+    assert all(map(is_place, set(found)))
+    assert all(place == number for number, place in enumerate(found) if is_place(number))
 
 
 def test_what_is_written_tells_the_place() -> None:
