@@ -114,9 +114,17 @@ class Apply:
         """Whether what served last serves, and nothing is left open."""
         return not self.generations.undecided() and self.process.wanted() and self.process.serves()
 
-    def bring(self, new: Generation, *, reload: bool = False, taken: dict[str, float] | None = None, check: Check | None = None) -> Outcome:
+    def bring(
+        self,
+        new: Generation,
+        *,
+        reload: bool = False,
+        taken: dict[str, float] | None = None,
+        check: Check | None = None,
+        uploaded: bool = True,
+    ) -> Outcome:
         """Has a generation serve; with `reload`, by a new worker in any case. `taken` are steps before, in ms. `check` is for one that nobody
-        has looked at yet, and is discarded if it is refused before anything is changed.
+        has looked at yet, and is discarded if it is refused before anything is changed. Without `uploaded`, what was uploaded is left for later.
 
         Raises RejectedByHaproxy, RejectedByKeepalived, SystemFault, OSError, what `check` does: what served before serves then, and is what a
         boot would start.
@@ -146,11 +154,11 @@ class Apply:
                 self.process.note(new.number, _touched(attempt, noted))
         except (AgentError, OSError) as error:
             _LOG.error("configuration not served", loadbalancer=self.process.lb, generation=new.number, error=str(error))
-            self._fall_back(error, attempt, new, wanted_before=wanted_before)
+            self._fall_back(error, attempt, new, wanted_before=wanted_before, uploaded=uploaded)
             raise
         self._step("noted")
         outcome = attempt.outcome(self.process.lb, new, times.taken)
-        self.generations.commit(msgspec.json.encode(outcome))
+        self.generations.commit(msgspec.json.encode(outcome), uploaded=uploaded)
         return outcome
 
     def settle(self) -> None:
@@ -159,7 +167,9 @@ class Apply:
             return
         loading = self.generations.loading
         if self.generations.undecided() or not self.process.is_up() or not self._is_known(loading):
-            self.bring(loading, reload=True)
+            # A controller need not wait for this: it may have uploaded something already.
+            uploaded = self.generations.linked("uploaded")
+            self.bring(loading, reload=True, uploaded=uploaded is None or uploaded.number <= loading.number)
         else:
             self._beside.follow(loading, loading)
 
@@ -212,9 +222,9 @@ class Apply:
         if not self.process.is_up():
             raise DeadlineExceeded("HAProxy does not serve after the change")
 
-    def _fall_back(self, error: Exception, attempt: _Attempt, refused: Generation, *, wanted_before: bool) -> None:
+    def _fall_back(self, error: Exception, attempt: _Attempt, refused: Generation, *, wanted_before: bool, uploaded: bool) -> None:
         """What served before is what is on the disk, and serves again."""
-        given_back = self.generations.give_back(str(error))
+        given_back = self.generations.give_back(str(error), uploaded=uploaded)
         try:
             if given_back is not None:
                 self._beside.put_back(given_back)

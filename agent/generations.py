@@ -215,20 +215,21 @@ class Generations:
         self._link("loading", generation)
         self._step("loading")
 
-    def commit(self, outcome: bytes = b"{}") -> None:
-        """`loading` serves; how that came about is kept with it."""
+    def commit(self, outcome: bytes = b"{}", *, uploaded: bool = True) -> None:
+        """`loading` serves; how that came about is kept with it. Without `uploaded`, what was uploaded is still to be loaded."""
         loading = self.loading
         replace_file(loading.path / OUTCOME, outcome)
         remove_file(loading.path / REFUSED)
         self._step("outcome kept")
         self._link("current", loading)
         self._step("current")
-        self._unlink("uploaded")
+        if uploaded:
+            self._unlink("uploaded")
         self._step("committed")
         self._prune()
 
-    def give_back(self, why: str) -> Generation | None:
-        """`loading` does not serve: the one that did takes its place. Which that is; None where there is none."""
+    def give_back(self, why: str, *, uploaded: bool = True) -> Generation | None:
+        """`loading` does not serve: the one that did takes its place. Which that is; None where there is none. `uploaded`: as `commit`."""
         current, loading = self.linked("current"), self.linked("loading")
         if current is None or current == loading:
             return None
@@ -237,7 +238,8 @@ class Generations:
             self._step("refused")
         self._link("loading", current)
         self._step("loading the old one")
-        self._unlink("uploaded")
+        if uploaded:
+            self._unlink("uploaded")
         self._step("given back")
         return current
 

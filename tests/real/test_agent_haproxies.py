@@ -409,6 +409,32 @@ def test_one_that_does_not_survive_a_reload_comes_back(serving: Programs, fine: 
     assert not serving.haproxies.generations(LB).undecided()
 
 
+def test_what_is_uploaded_before_a_crash_is_settled_is_loaded_next(serving: Programs) -> None:
+    """An agent that starts answers before all is in order."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(_lb: str, word: str) -> None:
+        if word == "load":
+            raise Killed
+
+    serving.steps.append(kill)
+    serving.haproxies.upload(AMPHORA, LB, configuration(serving, "second"))
+    with pytest.raises(Killed):
+        serving.haproxies.reload(LB)
+    again = serving.restarted()
+    again.services.restore()
+    again.haproxies.upload(AMPHORA, LB, configuration(serving, "third"))
+    assert again.haproxies.restore() == []
+    assert answer(again) == "second"
+    assert b"third" in again.haproxies.config(LB)
+    again.haproxies.reload(LB)
+    assert answer(again) == "third"
+    assert again.haproxies.generations(LB).linked("uploaded") is None
+    again.services.close()
+
+
 def test_members_are_pinged(programs: Programs) -> None:
     """As Octavia's PING monitors have it: HAProxy calls our script, as nobody."""
     programs.scripts.install()
