@@ -51,6 +51,8 @@ def test_a_pair(mixed: bool, controller: Controller, directory: Path) -> None:
         # Which of them has it first is for VRRP to say: it began before there was anything to balance.
         eventually(lambda: sorted(map(has_vip, site.machines)) == [False, True], "the VIP at one of them")
         peer, holder = sorted(site.machines, key=has_vip)
+        # Whoever has just got the VIP may still be finding out where the members are.
+        eventually(lambda: {answered_by(site, "OTHER=1") for _ in range(4)} == {"one", "two"}, "answers of both members")
         learned = {f"SESSION={number}": answered_by(site, f"SESSION={number}") for number in range(8)}
         assert set(learned.values()) == {"one", "two"}
         eventually(lambda: sessions(peer, site) >= 8, "the sessions at the peer")

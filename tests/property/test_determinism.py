@@ -14,7 +14,7 @@ import building
 import graph_strategies
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import compiler
@@ -76,6 +76,8 @@ def test_the_order_of_keys_does_not_matter(document: Any, order: random.Random) 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_yaml_of_the_same_graph_makes_the_same(document: Any, style: bool | None) -> None:
     text = "---\n" + yaml.safe_dump(document, default_flow_style=style, allow_unicode=bool(style))
+    # What PyYAML itself writes and reads otherwise: U+0085 raw, which is the end of a line in YAML 1.1.
+    assume(yaml.safe_load(text) == document)
     from_yaml, from_json = compiler.load(text), compiler.load(json.dumps(document))
     assert from_yaml == from_json
     assert compiler.build(from_yaml, building.TARGET, building.secrets()).digest == building.build(document).digest

@@ -298,6 +298,8 @@ def test_reconciling_again_changes_nothing(machine: Machine, tmp_path: Path) -> 
     routes = [{"destination": "203.0.113.0/24", "nexthop": "192.0.2.3"}]
     machine.plug_vip(mtu=1400, host_routes=routes, additional_vips=[fixed(VIP6, "2001:db8::/64", gateway=GATEWAY6)])
     machine.plug_network(MACS[2], fixed("10.0.2.5", BACKENDS), fixed("2001:db8:2::5", "2001:db8:2::/64"))
+    # The kernel tells when it has found out that nobody else has a link-local address.
+    eventually(lambda: not machine.inside.ip("-6 address show tentative"), "addresses that are nobody else's")
     said = tmp_path / "monitor"
     with said.open("w") as output, machine.inside.entered():
         monitor = subprocess.Popen(["ip", "-o", "monitor", "link", "address", "route", "rule"], stdout=output)
