@@ -24,11 +24,11 @@ demo: .venv/.runtime ## compile an example, run it alone and as a pair whose mas
 
 test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace user-mode-linux ipvsadm iptables
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
-	@$(BIN)/python -m pytest -m 'not slow' --numprocesses $(JOBS) --dist worksteal
+	@$(BIN)/python -m pytest -m 'not slow' --timeout 300 --numprocesses $(JOBS) --dist worksteal
 
 test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made $(IMAGE) ## the tests that take minutes
 	@$(PIP) install --group fuzz
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow --timeout 3600
 
 test-slow test-image: DEBIAN += qemu-system-x86 seabios qemu-utils genisoimage
 test-image: .venv/.development $(IMAGE) ## boot the image of an amphora in emulated machines and use it

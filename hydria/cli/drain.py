@@ -18,12 +18,12 @@ from hydria.cli.inputs import json_option
 from hydria.cli.status_line import status_line
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Sequence
 
     from agent.client import AgentClient
     from agent.outcomes import Drain
     from compiler.graph import Member
+    from hydria.cli.ending import Ending
     from hydria.cli.output import Output
 
 _WEEK = 7 * 24 * 3600
@@ -81,7 +81,7 @@ def drain(
     return FINE
 
 
-def _wait(output: Output, state: dict[AgentClient, Drain], ending: threading.Event) -> None:
+def _wait(output: Output, state: dict[AgentClient, Drain], ending: Ending) -> None:
     with status_line(output) as write:
         while any(drain.state == "draining" for drain in state.values()):
             connections = sum(drain.connections for drain in state.values())
