@@ -94,12 +94,24 @@ def healed(lab: Lab) -> str:
 
 
 def whole(lab: Lab) -> str:
-    """The one master, if it forwards what clients send to all VIPs, and all programs run on all amphorae; "" where it is not so."""
+    """The one master, if it forwards what clients send to all VIPs, and every amphora could be it; "" where it is not so."""
     holders = lab.holders()
-    programs = {"hydria-agent", "haproxy", "keepalived"} if lab.plan.pair else {"hydria-agent", "haproxy"}
-    if len(holders) != 1 or not all(programs <= {one["name"] for one in lab.processes(amphora.name)} for amphora in lab.plan.amphorae):
+    if len(holders) != 1 or not all(fit(lab, amphora.name) for amphora in lab.plan.amphorae):
         return ""
     return holders[0] if all(forwarder(lab, vip) == holders[0] for vip in lab.plan.vips) else ""
+
+
+def fit(lab: Lab, amphora: str) -> bool:
+    """Whether all its programs run, and its keepalived has been told that its HAProxy serves."""
+    running = [one["name"] for one in lab.processes(amphora)]
+    if not lab.plan.pair:
+        return {"hydria-agent", "haproxy"} <= set(running)
+    try:
+        told = Path(f"/proc/{lab.first_process(amphora)}/root/run/hydria/{lab.plan.lb}.health").read_text().strip()
+    except FileNotFoundError:
+        return False
+    # The second process of keepalived is the one for VRRP.
+    return {"hydria-agent", "haproxy"} <= set(running) and running.count("keepalived") == 2 and told == "0"
 
 
 def left_of(name: str) -> list[str]:

@@ -21,3 +21,11 @@ def eventually(look: Callable[[], T], what: str = "the condition", patience: flo
         assert time.monotonic() < deadline, f"{what} did not come about in {patience} s; last seen: {seen!r}"
         time.sleep(_BETWEEN)
     return seen
+
+
+def settled(look: Callable[[], T], wanted: T, what: str = "what is seen", patience: float = _PATIENCE) -> None:
+    """Calls `look` until it gives what is wanted; an AssertionError with both after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while (seen := look()) != wanted:
+        assert time.monotonic() < deadline, f"{what} was not {wanted!r} within {patience} s; last seen: {seen!r}"
+        time.sleep(_BETWEEN)
