@@ -14,7 +14,7 @@ import subprocess
 import traceback
 from pathlib import Path
 
-from ipvs_guest import LIBC, MODULES, REBOOT_POWER_OFF, load_module, mount, run
+from ipvs_guest import LIBC, MODULES, as_first_process, load_module, mount, run
 
 CLONE_NEWNET = 0x40000000
 READER = """
@@ -103,11 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
-    try:
-        main()
-    except BaseException:  # noqa: BLE001  # nobody is above us: the console is where it can be read
-        traceback.print_exc()
-    finally:
-        os.sync()
-        LIBC.reboot(REBOOT_POWER_OFF)
+    as_first_process(main)

@@ -16,6 +16,10 @@ import subprocess
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MODULES = Path("/usr/lib/uml/modules")
 FINIT_MODULE = 313  # the number of the system call on amd64
@@ -116,7 +120,8 @@ def main() -> None:
     Path(os.environ["HYDRIA_ANSWERED"]).write_text(json.dumps({"answers": answer(asked["scenarios"])}))
 
 
-if __name__ == "__main__":
+def as_first_process(main: Callable[[], None]) -> None:
+    """Does what the guest is there for, and switches it off."""
     os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
     try:
         main()
@@ -125,3 +130,7 @@ if __name__ == "__main__":
     finally:
         os.sync()
         LIBC.reboot(REBOOT_POWER_OFF)
+
+
+if __name__ == "__main__":
+    as_first_process(main)

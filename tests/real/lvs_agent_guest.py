@@ -11,10 +11,9 @@ import json
 import os
 import resource
 import subprocess
-import traceback
 from pathlib import Path
 
-from ipvs_guest import LIBC, MODULES, REBOOT_POWER_OFF, load_module, mount
+from ipvs_guest import LIBC, MODULES, as_first_process, load_module, mount
 
 MS_BIND = 4096
 NEEDED = (
@@ -60,11 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
-    try:
-        main()
-    except BaseException:  # noqa: BLE001  # nobody is above us: the console is where it can be read
-        traceback.print_exc()
-    finally:
-        os.sync()
-        LIBC.reboot(REBOOT_POWER_OFF)
+    as_first_process(main)

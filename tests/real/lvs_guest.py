@@ -20,13 +20,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ipvs_guest import LIBC, MODULES, load_module, mount, run
+from ipvs_guest import LIBC, MODULES, as_first_process, load_module, mount, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CLONE_NEWNET = 0x40000000
-REBOOT_POWER_OFF = 0x4321FEDC
 NEEDED = (
     *(f"ip_vs{name}" for name in ("", "_wrr", "_wlc", "_sh", "_mh")),
     *("sctp", "hmac", "veth", "iptable_nat", "ip6table_nat", "xt_MASQUERADE"),
@@ -237,11 +236,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
-    try:
-        main()
-    except BaseException:  # noqa: BLE001  # nobody is above us: the console is where it can be read
-        traceback.print_exc()
-    finally:
-        os.sync()
-        LIBC.reboot(REBOOT_POWER_OFF)
+    as_first_process(main)
