@@ -6,6 +6,7 @@ once its signature is found to be right, can be had.
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import sys
@@ -26,24 +27,37 @@ from hydria.lab.record import AUTHORITY, AUTHORITY_KEY, HEARTBEAT_KEY, PLAN
 from hydria.lab.topology import CONTROLLER, HEARTBEATS, Backend, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SOCKET = "attendant.sock"
 
 
 class Attendant:
-    """The members of a plan, and the beats of its amphorae. To be made in the members' network."""
+    """Members, which may be several servers of one name, and the beats of amphorae, if they come here. To be made in the members' network."""
 
-    def __init__(self, plan: Plan, authority: Authority, beats: Beats) -> None:
-        self._backends = {one.name: _backend(one, authority) for one in plan.backends}
-        self._beats = beats
+    def __init__(self, backends: Sequence[Backend], authority: Authority, beats: Beats | None = None) -> None:
+        self._backends: dict[str, list[HttpBackend]] = {}
+        for one in backends:
+            self._backends.setdefault(one.name, []).append(_backend(one, authority))
         self._verbs: dict[str, Callable[..., dict[str, Any]]] = {
             "refuse": lambda names: self._each(names, HttpBackend.refuse),
             "accept": lambda names: self._each(names, HttpBackend.accept),
             "answer": self._answer_with,
-            "beats": lambda: {"beats": self._beats.last(), "wrong": self._beats.wrong},
             "members": self._members,
         }
+        if beats is not None:
+            self._verbs["beats"] = lambda: {"beats": beats.last(), "wrong": beats.wrong}
+
+    def serve(self, place: Path) -> NoReturn:
+        """Answers at a socket, for ever."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(place))
+        listener.listen(16)
+        while True:
+            with listener.accept()[0] as asking:
+                asking.settimeout(10)
+                with suppress(OSError):
+                    asking.send(self.answer(asking.recv(LARGEST)))
 
     def answer(self, asked: bytes) -> bytes:
         """Does what a packet asks for; the packet to answer with."""
@@ -54,18 +68,23 @@ class Attendant:
             return json.dumps({"error": repr(error)}).encode()
 
     def _each(self, names: list[str], act: Callable[[HttpBackend], None]) -> dict[str, Any]:
-        for name in names:
-            act(self._backends[name])
+        for backend in itertools.chain.from_iterable(self._backends[name] for name in names):
+            act(backend)
         return {}
 
     def _answer_with(self, names: list[str], path: str, status: int) -> dict[str, Any]:
-        for name in names:
-            self._backends[name].statuses[path] = status
+        for backend in itertools.chain.from_iterable(self._backends[name] for name in names):
+            backend.statuses[path] = status
         return {}
 
     def _members(self) -> dict[str, Any]:
         """Member → whether it takes connections, and how many requests it has answered, checks aside."""
-        return {"members": {name: [backend.accepts, backend.answered] for name, backend in self._backends.items()}}
+        return {
+            "members": {
+                name: [all(one.accepts for one in servers), sum(one.answered for one in servers)]
+                for name, servers in self._backends.items()
+            }
+        }
 
 
 def _backend(one: Backend, authority: Authority) -> HttpBackend:
@@ -86,15 +105,7 @@ def main(directory: Path) -> NoReturn:
     beats = Beats(receiving, (directory / HEARTBEAT_KEY).read_text(), time.time)
     threading.Thread(target=beats.receive, name="beats", daemon=True).start()
     authority = Authority.read((directory / AUTHORITY).read_bytes(), (directory / AUTHORITY_KEY).read_bytes())
-    attendant = Attendant(plan, authority, beats)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(str(directory / SOCKET))
-    listener.listen(16)
-    while True:
-        with listener.accept()[0] as asking:
-            asking.settimeout(10)
-            with suppress(OSError):
-                asking.send(attendant.answer(asking.recv(LARGEST)))
+    Attendant(plan.backends, authority, beats).serve(directory / SOCKET)
 
 
 if __name__ == "__main__":

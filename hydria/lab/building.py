@@ -50,7 +50,7 @@ def build(name: str, text: bytes, wishes: Wishes, given: Mapping[str, Secret], t
         tell("certificates")
         _write(directory, wanted, wishes)
         tell("hypervisor and networks")
-        _launch(directory)
+        launch(directory)
         _cables(lab)
         tell("members and amphorae")
         lab.call(
@@ -106,8 +106,8 @@ def _write(directory: Path, wanted: Plan, wishes: Wishes) -> None:
         create_file(path, content, mode)
 
 
-def _launch(directory: Path) -> None:
-    """Starts the hypervisor."""
+def launch(directory: Path) -> None:
+    """Starts the hypervisor of a lab. Raises SystemFault."""
     command = [sys.executable, "-m", "hydria.lab.pid_one", str(directory)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, start_new_session=True

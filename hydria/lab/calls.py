@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import SystemFault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 #: Bytes of a packet: what a UNIX socket takes by default, and a bit less.
 LARGEST = 200_000
+
+#: Open files that may go along with a packet.
+MOST_DESCRIPTORS = 4
 
 #: Seconds. An agent's machine takes a moment to boot while others are busy.
 _PATIENCE = 60.0
@@ -23,13 +27,13 @@ class CallError(SystemFault):
     """It was not done, and why."""
 
 
-def call(path: Path, do: str, /, **words: Any) -> dict[str, Any]:
-    """Has something done at the socket `path`; what came of it. Raises CallError."""
+def call(path: Path, do: str, /, *, giving: Sequence[int] = (), **words: Any) -> dict[str, Any]:
+    """Has something done at the socket `path`, to which these descriptors are given; what came of it. Raises CallError."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
             asking.settimeout(_PATIENCE)
             asking.connect(str(path))
-            asking.send(json.dumps({"do": do, **words}).encode())
+            socket.send_fds(asking, [json.dumps({"do": do, **words}).encode()], list(giving))
             answer: dict[str, Any] = json.loads(asking.recv(LARGEST) or b'{"error": "no answer"}')
     except OSError as error:
         raise CallError(f"{path.stem} does not answer: {error.strerror or error}") from error

@@ -18,7 +18,7 @@ from hydria.lab.pid_one import HYPERVISOR
 from hydria.lab.topology import Amphora, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 #: The networks in which no machine is: where clients are, where members are.
@@ -46,9 +46,9 @@ class Lab:
 
     # --- machines ---
 
-    def call(self, machine: str, do: str, /, **words: Any) -> dict[str, Any]:
-        """Has the first process of a machine do something."""
-        return calls.call(self.directory / f"{machine}.sock", do, **words)
+    def call(self, machine: str, do: str, /, *, giving: Sequence[int] = (), **words: Any) -> dict[str, Any]:
+        """Has the first process of a machine do something, which is given these descriptors."""
+        return calls.call(self.directory / f"{machine}.sock", do, giving=giving, **words)
 
     def attendant(self, do: str, /, **words: Any) -> dict[str, Any]:
         """Has whoever sees to the members do something."""

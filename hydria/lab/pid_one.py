@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydria.lab import syscalls
-from hydria.lab.calls import LARGEST
+from hydria.lab.calls import LARGEST, MOST_DESCRIPTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HYPERVISOR = "hypervisor"
 LAUNCHER_RECORD, HYPERVISOR_RECORD = "launcher.pid", "hypervisor.pid"
+#: The environment variable in which a program finds the numbers of the descriptors that it was given: sockets made elsewhere.
+DESCRIPTORS = "HYDRIA_DESCRIPTORS"
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MACHINE = syscalls.NEW_MOUNTS | syscalls.NEW_NAMES | syscalls.NEW_IPC | syscalls.NEW_PIDS | syscalls.NEW_NET
 
@@ -69,23 +71,36 @@ class FirstProcess:
                 with self._listener.accept()[0] as asking:
                     asking.settimeout(10)
                     with suppress(OSError):
-                        asking.send(json.dumps(self._answer(asking.recv(LARGEST))).encode())
+                        asked, given, _, _ = socket.recv_fds(asking, LARGEST, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+                        asking.send(json.dumps(self._answer(asked, given)).encode())
 
-    def _answer(self, asked: bytes) -> dict[str, Any]:
+    def _answer(self, asked: bytes, given: list[int]) -> dict[str, Any]:
         try:
             words = json.loads(asked)
-            return self._verbs[words.pop("do")](**words)
+            return self._verbs[words.pop("do")](**words, **({"given": given} if given else {}))
         except OSError as error:
             return {"error": str(error)}
         except (KeyError, TypeError, ValueError) as error:
             return {"error": repr(error)}
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
 
-    def _run(self, command: list[str], log: str, network: str | None = None, environment: dict[str, str] | None = None) -> dict[str, Any]:
-        """Starts a program in a session of its own; its words go to the end of a file."""
+    def _run(
+        self,
+        command: list[str],
+        log: str,
+        network: str | None = None,
+        environment: dict[str, str] | None = None,
+        given: list[int] | None = None,
+    ) -> dict[str, Any]:
+        """Starts a program in a session of its own; its words go to the end of a file. It finds what it is `given` by DESCRIPTORS."""
         failed, failing = os.pipe()
         if (pid := os.fork()) == 0:
             try:
-                _become(command, log, network, environment or {})
+                for descriptor in given or ():
+                    os.set_inheritable(descriptor, True)
+                _become(command, log, network, {DESCRIPTORS: " ".join(map(str, given or ())), **(environment or {})})
             except BaseException as error:  # noqa: BLE001 - whatever it is, this process must not go on as what it was
                 os.write(failing, str(error).encode())
             os._exit(127)
