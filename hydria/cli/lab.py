@@ -16,6 +16,7 @@ PARTS = {
     "heal": "Make good what has failed.",
     "switch": "Have the other amphora take over, without losing a request.",
     "shell": "A shell on a machine of the lab.",
+    "octavia": "A lab whose load balancers are made by OpenStack's own control plane and command line.",
     "down": "End a lab and remove all that there is of it.",
 }
 

@@ -1,0 +1,114 @@
+"""`hydria lab octavia up`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from hydria.cli import FINE
+from hydria.cli.inputs import json_option
+from hydria.cli.lab_common import must_be_root, name_option
+from hydria.cli.octavia_python import python_with_octavia
+from hydria.cli.output import visible
+from hydria.cli.status_line import status_line
+from hydria.lab.octavia_building import build
+from hydria.lab.octavia_plan import DRIVERS, MOST_MEMBERS, OctaviaPlan
+
+if TYPE_CHECKING:
+    from hydria.cli.output import Output
+    from hydria.lab.octavia_plan import Driver
+
+
+@click.command()
+@name_option
+@click.option("--members", metavar="N", type=click.IntRange(0, MOST_MEMBERS), default=3, show_default=True, help="Servers to be members.")
+@click.option(
+    "--topology",
+    type=click.Choice(["single", "active-standby"]),
+    default="single",
+    show_default=True,
+    help="Of load balancers whose flavor says nothing: one amphora or a pair.",
+)
+@click.option(
+    "--driver",
+    type=click.Choice(list(DRIVERS)),
+    default="hydria",
+    show_default=True,
+    help="What drives amphorae: Hydria's driver, or the one that Octavia brings.",
+)
+@click.option("--port", metavar="N", type=click.IntRange(1, 65_535), help="Of the API on 127.0.0.1.  [default: 9876, or the next free one]")
+@click.option("--beats", metavar="SECONDS", type=click.IntRange(1, 3600), default=3, show_default=True, help="Between two heartbeats.")
+@click.option(
+    "--patience",
+    metavar="SECONDS",
+    type=click.IntRange(2, 86_400),
+    default=30,
+    show_default=True,
+    help="Without a heartbeat, until Octavia fails an amphora over.",
+)
+@click.option(
+    "--python",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="HYDRIA_OCTAVIA_PYTHON",
+    help="The interpreter of an environment with hydria[octavia].  [default: this command's own]",
+)
+@json_option
+@click.pass_obj
+def up(
+    output: Output,
+    *,
+    name: str,
+    members: int,
+    topology: str,
+    driver: str,
+    port: int | None,
+    beats: int,
+    patience: int,
+    python: Path | None,
+) -> int:
+    """Start Octavia in a lab, with networks (public, private), members and clients, and print what a shell is to know for `openstack`.
+
+    Then `openstack loadbalancer create --vip-subnet-id public-subnet …` makes load balancers that serve: `hydria lab shell` is where their clients
+    are. Ctrl-C leaves nothing behind; after worse, `hydria lab octavia down` does.
+    """
+    must_be_root()
+    began = time.monotonic()
+    wanted = OctaviaPlan(
+        name=name,
+        port=port or 0,
+        pair=topology == "active-standby",
+        driver=cast("Driver", driver),
+        members=members,
+        beats=beats,
+        patience=patience,
+    )
+    interpreter = python_with_octavia(python)
+    with status_line(output) as write:
+        lab = build(wanted, interpreter, lambda step: write(f"making {step}"))
+    plan = lab.octavia
+    if output.json:
+        output.document(
+            {
+                "ok": True,
+                "lab": name,
+                "directory": str(lab.directory),
+                "endpoint": plan.endpoint,
+                "environment": plan.environment,
+                "members": plan.places,
+                "seconds": round(time.monotonic() - began, 1),
+            }
+        )
+        return FINE
+    click.echo(visible(f"export {' '.join(f'{key}={value}' for key, value in plan.environment.items())}"))
+    output.note(f"lab {name}: Octavia's API is at {plan.endpoint}, its files are in {lab.directory}")
+    output.note(
+        "subnets: public-subnet 192.0.2.0/24 and ipv6-public-subnet for VIPs, private-subnet 198.51.100.0/24 and ipv6-private-subnet for members"
+    )
+    for member, addresses in plan.places.items():
+        output.note(f"  {member}: {', '.join(addresses)}; HTTP at 80, TLS at 443")
+    output.note("hydria lab shell is where clients are")
+    return FINE

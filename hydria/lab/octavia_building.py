@@ -1,0 +1,159 @@
+"""`build`: makes a lab of Octavia's. Whatever fails, or is interrupted, leaves nothing; what is killed leaves what `record.end` removes."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.errors import ConflictError, SystemFault
+from agent.files import create_file
+from hydria import pki
+from hydria.lab import bridges, record
+from hydria.lab.building import launch
+from hydria.lab.calls import CallError
+from hydria.lab.certificates import Authority
+from hydria.lab.lab import CLIENTS, MEMBERS
+from hydria.lab.octavia_lab import OctaviaLab
+from hydria.lab.octavia_plan import (
+    CLIENT_ADDRESSES,
+    CONTROL_LOG,
+    CONTROLLER,
+    MANAGEMENT,
+    MEMBER_GATEWAYS,
+    MEMBERS_LOG,
+    MEMBERS_SOCKET,
+    OCTAVIA,
+    PRIVATE,
+    PUBLIC,
+    OctaviaPlan,
+)
+from hydria.lab.pid_one import HYPERVISOR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+#: The port that everybody knows, and how many others are tried after it.
+FIRST_PORT, _PORTS = 9876, 100
+#: Days.
+_VALID = 365
+#: Seconds for Octavia to start, on a machine that has other things to do; for one question; between two looks.
+_STARTING, _ASKING, _BETWEEN = 120.0, 2.0, 0.05
+#: Characters of a log that are told.
+_TOLD = 2000
+
+
+def build(plan: OctaviaPlan, python: str, tell: Callable[[str], None]) -> OctaviaLab:
+    """A lab. `python`: an interpreter that has Octavia; with the port 0 the plan's is one that is free. Raises AgentError, CallError, OSError."""
+    directory = record.begin(plan.name)
+    try:
+        with _listening(plan.port) as listening:
+            plan = msgspec.structs.replace(plan, port=listening.getsockname()[1])
+            tell("certificates")
+            _write(directory, plan)
+            tell("hypervisor and networks")
+            launch(directory)
+            lab = OctaviaLab(directory)
+            _networks(lab)
+            tell("Octavia")
+            # What it says of itself when it starts is not for us; that it is in a lab is in its configuration.
+            lab.call(
+                HYPERVISOR,
+                "run",
+                command=[python, "-W", "ignore", "-m", "hydria.octavia.control", str(directory)],
+                log=str(directory / CONTROL_LOG),
+                giving=[listening.fileno()],
+            )
+        _members(lab)
+        _await(lab)
+        (directory / record.UP).touch()
+        lab.tell("up")
+    except BaseException:
+        record.end(plan.name)
+        raise
+    return lab
+
+
+def _listening(wanted: int) -> socket.socket:
+    """Where the user is: here, and not in the lab. Raises ConflictError."""
+    for port in (wanted,) if wanted else range(FIRST_PORT, FIRST_PORT + _PORTS):
+        try:
+            return socket.create_server(("127.0.0.1", port), backlog=128)
+        except OSError as error:
+            reason = error.strerror
+    raise ConflictError(f"no port for Octavia's API can be had on 127.0.0.1: {reason}")
+
+
+def _write(directory: Path, plan: OctaviaPlan) -> None:
+    made = pki.authorities(_VALID)
+    authority = Authority()
+    files: dict[str, tuple[bytes, int]] = {
+        OCTAVIA: (msgspec.json.format(msgspec.json.encode(plan)), 0o644),
+        record.HEARTBEAT_KEY: (secrets.token_urlsafe(24).encode(), 0o600),
+        record.AUTHORITY: (authority.certificate_pem, 0o644),
+        record.AUTHORITY_KEY: (authority.key_pem, 0o600),
+        **{f"pki/{name}": file for name, file in pki.authority_files(made).items()},
+        **{f"pki/controllers/lab/{name}": file for name, file in pki.controller_files(made, "lab", _VALID)[1].items()},
+    }
+    for name, (content, mode) in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        create_file(path, content, mode)
+
+
+def _networks(lab: OctaviaLab) -> None:
+    """Networks, and on them the hypervisor, the clients and the members."""
+    hypervisor = lab.network(HYPERVISOR)
+    bridges.bring_up_loopback(hypervisor)
+    for name in (MANAGEMENT, PUBLIC, PRIVATE):
+        bridges.bridge(hypervisor, name)
+    bridges.settle(hypervisor, MANAGEMENT, [f"{CONTROLLER}/24"])
+    members = [f"{address}/{64 if ':' in address else 24}" for address in itertools.chain.from_iterable(lab.octavia.places.values())]
+    for name, network, addresses in ((CLIENTS, PUBLIC, CLIENT_ADDRESSES), (MEMBERS, PRIVATE, (*MEMBER_GATEWAYS, *members))):
+        lab.call(HYPERVISOR, "network", name=name)
+        bridges.bring_up_loopback(lab.network(name))
+        bridges.cable(hypervisor, network, name, lab.network(name), interface="eth0")
+        bridges.settle(lab.network(name), "eth0", addresses)
+
+
+def _members(lab: OctaviaLab) -> None:
+    command = [sys.executable, "-m", "hydria.lab.octavia_members", str(lab.directory)]
+    lab.call(HYPERVISOR, "run", command=command, log=str(lab.directory / MEMBERS_LOG), network=MEMBERS)
+
+
+def _await(lab: OctaviaLab) -> None:
+    """Returns when the API answers, its other processes run, and members are there. Raises SystemFault."""
+    until = time.monotonic() + _STARTING
+    while not _serves(lab) or not (lab.directory / MEMBERS_SOCKET).exists():
+        if time.monotonic() > until or not _runs(lab):
+            said = "\n".join(_end_of(lab.directory / log) for log in (CONTROL_LOG, MEMBERS_LOG))
+            raise SystemFault(f"Octavia does not start; it said:\n{said}")
+        time.sleep(_BETWEEN)
+
+
+def _serves(lab: OctaviaLab) -> bool:
+    try:
+        lab.ask("/v2.0/lbaas/providers", _ASKING)
+        return None not in lab.roles.values()
+    except (OSError, CallError):
+        return False
+
+
+def _runs(lab: OctaviaLab) -> bool:
+    """Whether whoever starts Octavia's processes is there, and the API's has not ended."""
+    if not any("hydria.octavia.control" in one["command"] for one in lab.processes(HYPERVISOR)):
+        return False
+    try:
+        return None not in lab.roles.values()
+    except CallError:  # not yet
+        return True
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-_TOLD:] if log.exists() else ""

@@ -1,0 +1,85 @@
+"""What makes a lab of Octavia's what it is: what whoever makes it may choose, its networks, the files that its parts find. Pure.
+
+The networks are those of `hydria.octavia.layout`, whose pools leave room for whoever is not Octavia's: members below them, clients above.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Literal
+
+import msgspec
+
+from hydria.lab.topology import Backend
+
+#: The file with the plan, in the lab's directory; a lab that has it is one of Octavia's.
+OCTAVIA = "octavia.json"
+#: Octavia's configuration, and where its processes are asked for (`hydria.lab.calls`).
+CONFIGURATION, CONTROL_SOCKET, CONTROL_LOG = "octavia.conf", "control.sock", "control.log"
+#: Where members are seen to.
+MEMBERS_SOCKET, MEMBERS_LOG = "members.sock", "members.log"
+#: Where secrets of TLS listeners are found by their names (Octavia's `local_cert_manager`).
+SECRETS = "secrets"
+
+#: Networks, each a bridge of this name.
+MANAGEMENT, PUBLIC, PRIVATE = "lb-mgmt", "public", "private"
+#: Where Octavia's processes are on the management network, and the port of its health manager.
+CONTROLLER, HEARTBEATS = "172.31.0.1", 5555
+#: Addresses of clients, the subnets' gateways among them, and of the members' gateways.
+CLIENT_ADDRESSES = (
+    *("192.0.2.1/24", *(f"192.0.2.{number}/24" for number in range(201, 249))),
+    *("2001:db8::1/64", *(f"2001:db8::2{number:03x}/64" for number in range(1, 49))),
+)
+MEMBER_GATEWAYS = ("198.51.100.1/24", "2001:db8:1::1/64")
+#: How many members there can be: all addresses below the pool, but some for the user.
+MOST_MEMBERS = 80
+_FIRST_MEMBER = 11
+#: Ports at which members answer: HTTP, and HTTP in TLS.
+_PLAIN, _TLS = 80, 443
+
+#: Who asks, where nobody says who; ids of Keystone's are written without hyphens.
+PROJECT, PROJECT_NAME = uuid.UUID("5d0e9b63-8a55-4ad1-9a2e-6f4f2ad0c1b7").hex, "lab"
+#: The security group of amphorae on the management network.
+GROUP = "lb-mgmt"
+
+#: Amphora drivers, by what `--driver` calls them.
+Driver = Literal["hydria", "octavia"]
+DRIVERS: dict[Driver, str] = {"hydria": "hydria", "octavia": "amphora_haproxy_rest_driver"}
+
+
+class OctaviaPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """`port` of the API on 127.0.0.1; `beats`, `patience`: seconds between two heartbeats, and without one until an amphora is failed over."""
+
+    name: str
+    port: int
+    pair: bool = False
+    driver: Driver = "hydria"
+    members: int = 3
+    beats: int = 3
+    patience: int = 30
+
+    @property
+    def endpoint(self) -> str:
+        """The API's URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `openstack` wants to be told, and nothing else."""
+        return {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": self.endpoint}
+
+    @property
+    def places(self) -> dict[str, tuple[str, str]]:
+        """Member → its addresses, of either family."""
+        numbers = {f"member-{number + 1}": _FIRST_MEMBER + number for number in range(self.members)}
+        return {name: (f"198.51.100.{number}", f"2001:db8:1::{number}") for name, number in numbers.items()}
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """All servers of all members: by each address, plain and in TLS."""
+        return tuple(
+            Backend(name, name, "", address, port, tls=port == _TLS, statuses={}, check="")
+            for name, addresses in self.places.items()
+            for address in addresses
+            for port in (_PLAIN, _TLS)
+        )
