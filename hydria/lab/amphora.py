@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.client import PORT
+from agent.clock import SystemClock, wait_until
 from agent.errors import AgentUnreachable, SystemFault
 from agent.network.requests import NetworkPlug, VipPlug
+from agent.services.records import identify
 from hydria.lab import bridges, namespaces
 from hydria.lab.pid_one import HYPERVISOR
 from hydria.lab.topology import CONTROLLER, HEARTBEATS, NETWORKS, Amphora, Network
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.client import AgentClient
     from hydria.lab.lab import Lab
 
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 _MANAGEMENT_PREFIX = 24
 #: Seconds that an agent may take to start, and between two looks.
 _STARTING, _BETWEEN = 60.0, 0.05
+#: Seconds for a machine to be gone.
+_ENDING = 30.0
 
 
 def disk(lab: Lab, amphora: Amphora) -> Path:
@@ -66,9 +73,7 @@ def port(amphora: str, network: Network) -> str:
 def boot(lab: Lab, amphora: Amphora) -> None:
     """Switches it on, and starts its agent. Raises CallError, OSError."""
     again = (disk(lab, amphora) / "state").exists()
-    lab.call(HYPERVISOR, "boot", name=amphora.name)
-    machine = namespaces.of_machine(lab.first_process(amphora.name))
-    bridges.bring_up_loopback(machine)
+    machine = switch_on(lab, amphora.name)
     hypervisor = lab.network(HYPERVISOR)
     interfaces: dict[Network, tuple[str, str | None]] = {
         "management": ("mgmt0", None),
@@ -84,17 +89,45 @@ def boot(lab: Lab, amphora: Amphora) -> None:
 def start_agent(lab: Lab, amphora: Amphora, *, restoring: bool = False) -> None:
     """Starts its agent, after a boot having everything be as before. Raises CallError."""
     place = disk(lab, amphora)
+    command = agent_command(place / "amphora-agent.conf", place / "state", restoring=restoring)
+    lab.call(amphora.name, "run", command=command, log=str(place / "agent.log"))
+
+
+def switch_on(lab: Lab, name: str, places: Mapping[str, str] | None = None) -> Path:
+    """Boots a machine, without any network but its loopback; its namespace. `places`: directory there → what it is here. Raises CallError, OSError."""
+    lab.call(HYPERVISOR, "boot", name=name, places=dict(places or {}))
+    machine = namespaces.of_machine(lab.first_process(name))
+    bridges.bring_up_loopback(machine)
+    return machine
+
+
+def cut_power(lab: Lab, name: str, ports: Mapping[str, str]) -> None:
+    """Switches a machine off; nobody notices but by its silence. `ports`: its ports' names → the networks' that they are on. Raises OSError."""
+    hypervisor = lab.network(HYPERVISOR)
+    there = bridges.ports(hypervisor)
+    for each, network in ports.items():
+        if each in there:
+            # Else its kernel would tell everybody that the processes are gone.
+            bridges.silence(hypervisor, network, each, silent=True)
+    # With its first process everything on it ends, so the machine is gone when that is.
+    first = identify(lab.first_process(name)) if lab.runs(name) else None
+    if first is not None:
+        first.signal(signal.SIGKILL)
+        if not wait_until(lambda: not first.alive(), _ENDING, SystemClock()):
+            raise SystemFault(f"{name} does not end")
+
+
+def agent_command(configuration: Path, state: Path, *, restoring: bool) -> list[str]:
+    """What is run as the agent of a machine; `restoring` has everything be as before first."""
     agent = [
         str(Path(sys.executable).with_name("hydria-agent")),
-        *("--octavia-conf", str(place / "amphora-agent.conf")),
+        *("--octavia-conf", str(configuration)),
         *("--run-dir", "/run/hydria"),
-        *("--state-dir", str(place / "state")),
+        *("--state-dir", str(state)),
         *("--services", "supervised"),
         *("--log-format", "json"),
     ]
-    serve = [*agent, "serve"]
-    command = ["sh", "-c", '"$@" restore; exec "$@" serve', "sh", *agent] if restoring else serve
-    lab.call(amphora.name, "run", command=command, log=str(place / "agent.log"))
+    return ["sh", "-c", '"$@" restore; exec "$@" serve', "sh", *agent] if restoring else [*agent, "serve"]
 
 
 def await_agent(lab: Lab, amphora: Amphora, client: AgentClient) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agent.processes import ENVIRONMENT
 from hydria.lab.namespaces import inside, set_sysctl
 
 if TYPE_CHECKING:
@@ -66,6 +68,22 @@ def unplug(hypervisor: Path, port: str) -> None:
     with _links(hypervisor) as links:
         for index in links.link_lookup(ifname=port):
             links.link("del", index=index)
+
+
+def names(namespace: Path) -> set[str]:
+    """All interfaces in the namespace."""
+    with _links(namespace) as links:
+        return {str(one.get_attr("IFLA_IFNAME")) for one in links.get_links()}
+
+
+def filter_frames(hypervisor: Path, rules: str) -> None:
+    """Loads rules for what bridges pass (`nft -f`), all at once. Raises OSError with nft's words."""
+    with inside(hypervisor):
+        done = subprocess.run(
+            ["/usr/bin/env", "nft", "-f", "-"], input=rules, capture_output=True, text=True, check=False, env={**ENVIRONMENT}
+        )
+    if done.returncode != 0:
+        raise OSError(f"nft: {done.stderr.strip()[:1000]}")
 
 
 def neighbours(namespace: Path) -> dict[str, str]:

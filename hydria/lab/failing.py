@@ -5,9 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Literal
 
-from agent.clock import SystemClock, wait_until
 from agent.errors import InvalidRequest, NotFoundError
-from agent.services.records import identify
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges
 from hydria.lab.pid_one import HYPERVISOR
@@ -24,8 +22,6 @@ WHATS: tuple[What, ...] = ("agent", "haproxy", "keepalived", "all", "network", "
 _NAMES = {"agent": ["hydria-agent"], "haproxy": ["haproxy"], "keepalived": ["keepalived", "keepalived_vrrp"]}
 #: Networks of traffic: those by which an amphora is driven stay, as in a cloud, where they are other ones.
 _TRAFFIC: tuple[Network, ...] = ("vip", "members")
-#: Seconds for a machine to be gone, or to be as it should.
-_PATIENCE = 30.0
 
 
 def kill(lab: Lab, target: str, what: What = "all") -> None:
@@ -40,15 +36,9 @@ def kill(lab: Lab, target: str, what: What = "all") -> None:
         lab.attendant("refuse", names=[target])
         lab.tell(f"member {target} killed")
     elif what == "all":
-        hypervisor = lab.network(HYPERVISOR)
-        for network in NETWORKS:
-            # Else its kernel would tell everybody that the processes are gone.
-            bridges.silence(hypervisor, NETWORKS[network], amphorae.port(target, network), silent=True)
-        # With its first process everything on it ends, so the machine is gone when that is.
-        first = identify(lab.first_process(target))
-        if first is not None:
-            first.signal(signal.SIGKILL)
-            wait_until(lambda: not first.alive(), _PATIENCE, SystemClock())
+        # Whose power is cut is on.
+        lab.first_process(target)
+        amphorae.cut_power(lab, target, {amphorae.port(target, network): name for network, name in NETWORKS.items()})
         lab.tell(f"{target}: power cut")
     elif what in ("network", "cable"):
         hypervisor = lab.network(HYPERVISOR)

@@ -110,8 +110,8 @@ class FirstProcess:
                 return {"error": f"{command[0]} cannot be started: {reason.decode()}"}
         return {"pid": pid}
 
-    def _boot(self, name: str) -> dict[str, Any]:
-        """Makes a machine, whose first process answers at NAME.sock when this returns."""
+    def _boot(self, name: str, places: dict[str, str] | None = None) -> dict[str, Any]:
+        """Makes a machine, whose first process answers at NAME.sock when this returns. `places`: directory there → what it is of this machine's."""
         told, telling = os.pipe()
         if (middle := os.fork()) == 0:
             try:
@@ -119,7 +119,7 @@ class FirstProcess:
                 self._listener.close()
                 syscalls.unshare(_MACHINE)
                 if (first := os.fork()) == 0:
-                    _furnish(self._directory, name)
+                    _furnish(self._directory, name, places or {})
                     machine = FirstProcess(self._directory, name)
                     os.write(telling, b"ready")
                     os.close(telling)
@@ -139,8 +139,8 @@ class FirstProcess:
         return {"pid": int(number)} if number.isdecimal() else {"error": f"{name} does not come up: {number}"}
 
 
-def _furnish(directory: Path, name: str) -> None:
-    """What a machine sees: its own processes and interfaces, an empty /run, its own name, and the lab's directory where it is elsewhere."""
+def _furnish(directory: Path, name: str, places: dict[str, str]) -> None:
+    """What a machine sees: its own processes and interfaces, an empty /run, its own name, the lab's directory where it is elsewhere, its `places`."""
     held = os.open(directory, os.O_PATH)
     socket.sethostname(name)
     syscalls.mount("proc", "/proc", "proc")
@@ -151,12 +151,32 @@ def _furnish(directory: Path, name: str) -> None:
     # A descriptor's link leads to the directory also where something else is mounted over the way to it by now.
     syscalls.mount(f"/proc/self/fd/{held}", directory, flags=syscalls.BIND)
     os.close(held)
+    for place, source in places.items():
+        _have(Path(place))
+        syscalls.mount(source, place, flags=syscalls.BIND)
     # keepalived asks for the machine's own name when it starts, for ten seconds where nobody answers.
     for place, text in (("/etc/hosts", f"127.0.0.1 localhost {name}\n::1 localhost {name}\n"), ("/etc/resolv.conf", "")):
         own = Path("/run", Path(place).name)
         own.write_text(text)
         with suppress(OSError):  # where there is none, nobody is asked
             syscalls.mount(str(own), place, flags=syscalls.BIND)
+
+
+def _have(place: Path) -> None:
+    """Makes a directory that others do not see, where there is none: what it is in becomes one of the machine's own, with links to all that it had."""
+    if place.is_dir():
+        return
+    within = place.parent
+    beneath = Path("/run/beneath", *within.parts[1:])
+    if not within.is_dir():
+        _have(within)
+    elif not beneath.is_dir():
+        beneath.mkdir(parents=True)
+        syscalls.mount(str(within), beneath, flags=syscalls.BIND | syscalls.RECURSIVE)
+        syscalls.mount("own", within, "tmpfs", options="mode=755")
+        for entry in beneath.iterdir():
+            (within / entry.name).symlink_to(entry.readlink() if entry.is_symlink() else entry)
+    place.mkdir()
 
 
 def _root_of_our_own(place: Path) -> None:
@@ -256,7 +276,7 @@ def main(directory: Path) -> NoReturn:
             os._exit(1)
         os.close(known)
         os.close(ready)
-        _furnish(directory, HYPERVISOR)
+        _furnish(directory, HYPERVISOR, {})
         hypervisor = FirstProcess(directory, HYPERVISOR)
         os.write(readying, b"r")
         os.close(readying)

@@ -61,13 +61,15 @@ class Cloud:
 
     @classmethod
     def create(cls, path: Path, ids: Callable[[], str] = _new_id) -> Cloud:
-        """A new one, with the networks, flavors and zones of `layout`. Raises FileExistsError, OSError."""
+        """A new one, with the networks, flavors, zones and the group of `layout`. Raises FileExistsError, OSError."""
         cloud = cls(path, ids)
         cloud._store.create()
         for network, subnets in layout.NETWORKS.items():
             made = cloud.create_network(network, external=network == layout.PUBLIC)
             for each in subnets:
                 cloud.create_subnet(made.id, each.name, each.cidr, gateway=each.gateway, pools=each.pools)
+        group = cloud.create_security_group(layout.MANAGEMENT_GROUP, description="Agents of amphorae")
+        cloud.set_rules(group.id, layout.MANAGEMENT_RULES)
         for flavor in layout.FLAVORS:
             cloud._add(Flavor(id=flavor, name=flavor))
         for zone in layout.ZONES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from hydria.octavia.cloud_things import Range
+from hydria.octavia.cloud_things import Range, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -39,8 +39,12 @@ NETWORKS: dict[str, tuple[Planned, ...]] = {
     ),
 }
 
-FLAVORS = ("amphora",)
+FLAVORS = ("hydria",)
 ZONES = ("nova",)
+
+#: What the machines of amphorae are to be asked on the management network: their agent, nothing else.
+MANAGEMENT_GROUP = "lb-mgmt-sec-grp"
+MANAGEMENT_RULES = (Rule(protocol="tcp", port_range_min=9443, port_range_max=9443), Rule(protocol="icmp"))
 
 #: What an interface may be called (netdevice(7)), and what a machine may, whose name is also that of a file.
 _INTERFACE = re.compile(r"[a-z0-9][a-z0-9-]{0,14}", re.ASCII)

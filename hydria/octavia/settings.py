@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
+from agent.errors import InvalidRequest
 from hydria.octavia.graphs import Defaults
 
 GROUP = "hydria"
@@ -23,6 +25,9 @@ OPTIONS = (
             ("map", "each client has the member that Octavia's own amphorae give it"),
         ],
         help="How SOURCE_IP pools choose members at amphorae of Hydria.",
+    ),
+    cfg.StrOpt(
+        "lab_directory", help="The lab that the compute and network drivers hydria_lab are of: a directory that `hydria lab` has made."
     ),
 )
 
@@ -48,3 +53,11 @@ def defaults(configuration: Any) -> Defaults:
         said.default_connection_limit,
         configuration[GROUP].source_hash,
     )
+
+
+def lab_directory(configuration: Any) -> Path:
+    """Where the lab is that the drivers hydria_lab are of. Raises InvalidRequest."""
+    register(configuration)
+    if not configuration[GROUP].lab_directory:
+        raise InvalidRequest(f"[{GROUP}] lab_directory is not set; the drivers hydria_lab are for labs that `hydria lab` makes")
+    return Path(configuration[GROUP].lab_directory)
