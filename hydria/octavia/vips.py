@@ -242,6 +242,8 @@ class LabVips(base.AbstractNetworkDriver):  # type: ignore[misc] # Octavia has n
 
     def _network_config(self, amphora: Any, common: dict[str, Any], more: list[tuple[str, Any]]) -> Any:
         vrrp_port = self.get_port(amphora.vrrp_port_id)
+        # Its MTU is what an amphora is told.
+        vrrp_port.network = self.get_network(vrrp_port.network_id)
         ha_port = self.get_port(amphora.ha_port_id)
         return converting.network_config(
             amphora,
