@@ -39,8 +39,6 @@ _PLAIN, _TLS = 80, 443
 
 #: Who asks, where nobody says who; ids of Keystone's are written without hyphens.
 PROJECT, PROJECT_NAME = uuid.UUID("5d0e9b63-8a55-4ad1-9a2e-6f4f2ad0c1b7").hex, "lab"
-#: The security group of amphorae on the management network.
-GROUP = "lb-mgmt"
 
 #: Amphora drivers, by what `--driver` calls them.
 Driver = Literal["hydria", "octavia"]

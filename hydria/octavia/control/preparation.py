@@ -6,11 +6,11 @@ import secrets
 from typing import TYPE_CHECKING
 
 from agent.files import create_file
-from hydria.lab.octavia_plan import CONFIGURATION, GROUP, SECRETS
+from hydria.lab.octavia_plan import CONFIGURATION, SECRETS
 from hydria.lab.record import HEARTBEAT_KEY
 from hydria.octavia import layout
 from hydria.octavia.cloud import FILE, Cloud
-from hydria.octavia.cloud_things import Network, Rule
+from hydria.octavia.cloud_things import Network, SecurityGroup
 from hydria.octavia.control import configuration, database
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from hydria.lab.octavia_plan import OctaviaPlan
 
-#: The port of an amphora's agent.
-_AGENT = 9443
 #: Bytes of randomness in a passphrase of 32 characters.
 _PASSPHRASE = 24
 
@@ -27,11 +25,13 @@ _PASSPHRASE = 24
 def prepare(directory: Path, plan: OctaviaPlan) -> None:
     """Makes all of it in a lab's directory. Raises OSError."""
     cloud = Cloud.create(directory / FILE)
-    group = cloud.create_security_group(GROUP, description="Amphorae, on the management network")
-    cloud.set_rules(group.id, [Rule(protocol="tcp", port_range_min=_AGENT, port_range_max=_AGENT)])
     (directory / SECRETS).mkdir(mode=0o700)
     database.create(directory / configuration.DATABASE)
-    needed = configuration.Cloud(management=cloud.named(Network, layout.MANAGEMENT).id, group=group.id, flavor=layout.FLAVORS[0])
+    needed = configuration.Cloud(
+        management=cloud.named(Network, layout.MANAGEMENT).id,
+        group=cloud.named(SecurityGroup, layout.MANAGEMENT_GROUP).id,
+        flavor=layout.FLAVORS[0],
+    )
     key = (directory / HEARTBEAT_KEY).read_text(encoding="ascii")
     text = configuration.text(directory, plan, needed, key, secrets.token_urlsafe(_PASSPHRASE))
     create_file(directory / CONFIGURATION, text.encode(), 0o600)
