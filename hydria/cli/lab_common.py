@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from agent.errors import NotAllowed
+from agent.errors import ConflictError, NotAllowed
 from hydria.lab import record
 from hydria.lab.lab import Lab
+from hydria.lab.octavia_plan import OCTAVIA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,14 @@ def must_be_root() -> None:
 
 
 def the_lab(name: str) -> Lab:
-    """The one that is up. Raises NotFoundError, ConflictError, NotAllowed."""
+    """The one that is up, and has a graph. Raises NotFoundError, ConflictError, NotAllowed."""
+    found = any_lab(name)
+    if (found.directory / OCTAVIA).exists():
+        raise ConflictError(f"what is in the lab {name} is Octavia's to say; see `hydria lab octavia --help`")
+    return found
+
+
+def any_lab(name: str) -> Lab:
+    """The one that is up, whoever drives its amphorae. Raises NotFoundError, ConflictError, NotAllowed."""
     must_be_root()
     return Lab(record.found(name))

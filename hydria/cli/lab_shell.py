@@ -12,7 +12,7 @@ from agent.errors import NotFoundError
 from agent.paths import NAMESPACE
 from hydria.cli import FINE
 from hydria.cli.inputs import json_option
-from hydria.cli.lab_common import name_option, the_lab
+from hydria.cli.lab_common import any_lab, name_option
 from hydria.lab.lab import CLIENTS, MEMBERS
 from hydria.lab.pid_one import HYPERVISOR
 
@@ -30,10 +30,10 @@ _NETWORKS = (CLIENTS, MEMBERS)
 @json_option
 @click.pass_obj
 def shell(output: Output, *, machine: str, command: tuple[str, ...], name: str) -> int:
-    """A shell, or COMMAND, on MACHINE: clients (where none is named), members, hypervisor, amphora-1, amphora-2; or on amphora-1/traffic, in
-    the namespace of its traffic. Ends as it does.
+    """A shell, or COMMAND, on MACHINE: clients (where none is named), members, hypervisor, amphora-1, amphora-2 (in a lab of Octavia's: amphora-ID);
+    or on amphora-1/traffic, in the namespace of its traffic. Ends as it does.
     """
-    lab = the_lab(name)
+    lab = any_lab(name)
     entering = _entering(lab, machine)
     done = subprocess.run([*entering, *(command or (os.environ.get("SHELL") or "/bin/sh",))], check=False)
     if output.json:
@@ -44,7 +44,7 @@ def shell(output: Output, *, machine: str, command: tuple[str, ...], name: str) 
 def _entering(lab: Lab, machine: str) -> list[str]:
     """The command that enters it. Raises NotFoundError."""
     host, _, part = machine.partition("/")
-    known = [one.name for one in lab.plan.amphorae]
+    known = lab.machines
     if host not in (*_NETWORKS, HYPERVISOR, *known) or part not in ("", "traffic") or (part and host not in known):
         raise NotFoundError(f"there is no machine {machine}; there are {', '.join((*_NETWORKS, HYPERVISOR, *known))}")
     on = HYPERVISOR if host in _NETWORKS else host

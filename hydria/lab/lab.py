@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agent.client import AgentClient
 from agent.paths import NAMESPACE
-from hydria.lab import bridges, calls, namespaces, record
+from hydria.lab import bridges, calls, namespaces, octavia_plan, record
 from hydria.lab.attendant import SOCKET
 from hydria.lab.calls import CallError
 from hydria.lab.pid_one import HYPERVISOR
@@ -19,7 +20,6 @@ from hydria.lab.topology import Amphora, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 #: The networks in which no machine is: where clients are, where members are.
 CLIENTS, MEMBERS = "clients", "members"
@@ -37,7 +37,7 @@ class Lab:
 
     @cached_property
     def plan(self) -> Plan:
-        """What it is to be."""
+        """What it is to be; a lab of Octavia's has none."""
         return msgspec.json.decode((self.directory / record.PLAN).read_bytes(), type=Plan)
 
     def amphora(self, name: str) -> Amphora | None:
@@ -45,6 +45,12 @@ class Lab:
         return next((one for one in self.plan.amphorae if one.name == name), None)
 
     # --- machines ---
+
+    @property
+    def machines(self) -> list[str]:
+        """Those that the hypervisor has booted, also where they are off now."""
+        others = (HYPERVISOR, *(Path(each).stem for each in (SOCKET, *octavia_plan.SOCKETS)))
+        return sorted(path.stem for path in self.directory.glob("*.sock") if path.stem not in others)
 
     def call(self, machine: str, do: str, /, *, giving: Sequence[int] = (), **words: Any) -> dict[str, Any]:
         """Has the first process of a machine do something, which is given these descriptors."""

@@ -18,6 +18,8 @@ OCTAVIA = "octavia.json"
 CONFIGURATION, CONTROL_SOCKET, CONTROL_LOG = "octavia.conf", "control.sock", "control.log"
 #: Where members are seen to.
 MEMBERS_SOCKET, MEMBERS_LOG = "members.sock", "members.log"
+#: All of a lab's sockets that are no machines'.
+SOCKETS = (CONTROL_SOCKET, MEMBERS_SOCKET)
 #: Where secrets of TLS listeners are found by their names (Octavia's `local_cert_manager`).
 SECRETS = "secrets"
 
