@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MARK = b"# Made by Hydria."
 #: Seconds that systemctl may take, besides what a program needs to end.
 _PATIENCE = 30.0
+#: systemctl has systemd read all units again after either, which takes as long as starting a program; what is to be read again is told here.
+_ENABLE, _DISABLE = ("enable", "--quiet", "--no-reload"), ("disable", "--quiet", "--no-reload")
 #: Lines of the journal that are read.
 _LINES = 200
 
@@ -43,7 +45,7 @@ class SystemdServices:
             self._end(unit)
             replace_file(unit, text, 0o644)
             self._systemctl("daemon-reload")
-        self._systemctl("enable", "--quiet", unit.name)
+        self._systemctl(*_ENABLE, unit.name)
         # One that waits to be started again, or has failed, starts now.
         self._systemctl("start", unit.name, seconds=program.patience)
 
@@ -57,7 +59,7 @@ class SystemdServices:
         unit = self._unit(name)
         if not unit.exists():
             return
-        self._systemctl("disable", "--quiet", unit.name)
+        self._systemctl(*_DISABLE, unit.name)
         self._end(unit)
         remove_file(unit)
         self._systemctl("daemon-reload")
@@ -96,7 +98,7 @@ class SystemdServices:
         """See `Services.restore`. What is enabled, systemd has started by itself; what a person stopped is started too."""
         self._systemctl("daemon-reload")
         for name in self.programs():
-            self._systemctl("enable", "--quiet", f"{name}.service")
+            self._systemctl(*_ENABLE, f"{name}.service")
             self._systemctl("start", "--no-block", f"{name}.service")
         return []
 
