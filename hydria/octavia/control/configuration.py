@@ -53,6 +53,8 @@ def _sections(directory: Path, plan: OctaviaPlan, cloud: Cloud, heartbeat_key: s
             "connection": f"sqlite:///{directory / DATABASE}?timeout={_WRITERS}",
             # Has no meaning for SQLite, which refuses it; this is "none".
             "pool_timeout": "",
+            # Nobody waits for a disk: a lab does not outlive its machine's power.
+            "sqlite_synchronous": False,
         },
         "certificates": {
             "cert_manager": "local_cert_manager",

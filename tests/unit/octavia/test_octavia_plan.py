@@ -1,0 +1,67 @@
+"""What a lab of Octavia's is made with, before there is one."""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from hydria.lab import octavia_plan
+from hydria.lab.octavia_plan import OctaviaPlan
+from hydria.octavia import addresses, layout
+from hydria.octavia.cloud_things import Range
+from hydria.octavia.control import configuration
+
+CLOUD = configuration.Cloud(management="m", group="g", flavor="f")
+
+
+def written(**wishes: object) -> configparser.RawConfigParser:
+    parsed = configparser.RawConfigParser(default_section="")
+    parsed.read_string(configuration.text(Path("/lab"), OctaviaPlan(**{"name": "n", "port": 1, **wishes}), CLOUD, "key", "p" * 32))  # type: ignore[arg-type]
+    return parsed
+
+
+def test_whoever_is_not_octavias_has_no_address_of_a_pool() -> None:
+    assert tuple(layout.NETWORKS) == (octavia_plan.MANAGEMENT, octavia_plan.PUBLIC, octavia_plan.PRIVATE)
+    own = {
+        octavia_plan.MANAGEMENT: [octavia_plan.CONTROLLER],
+        octavia_plan.PUBLIC: [each.partition("/")[0] for each in octavia_plan.CLIENT_ADDRESSES],
+        octavia_plan.PRIVATE: [
+            *(each.partition("/")[0] for each in octavia_plan.MEMBER_GATEWAYS),
+            *(address for place in OctaviaPlan(name="n", port=1, members=octavia_plan.MOST_MEMBERS).places.values() for address in place),
+        ],
+    }
+    for network, subnets in layout.NETWORKS.items():
+        assert len(own[network]) == len(set(own[network]))
+        assert {subnet.gateway for subnet in subnets} <= set(own[network])
+        for address in map(ipaddress.ip_address, own[network]):
+            [subnet] = [each for each in subnets if address in ipaddress.ip_network(each.cidr)]
+            assert not any(_within(address, pool) for pool in subnet.pools), address
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, pool: Range) -> bool:
+    return int(ipaddress.ip_address(addresses.same(pool.first))) <= int(address) <= int(ipaddress.ip_address(addresses.same(pool.last)))
+
+
+def test_a_member_answers_at_each_of_its_addresses_plain_and_in_tls() -> None:
+    backends = OctaviaPlan(name="n", port=1, members=2).backends
+    assert len(backends) == 8
+    assert {(each.port, each.tls) for each in backends} == {(80, False), (443, True)}
+    assert {each.address for each in backends if each.name == "member-2"} == {"198.51.100.12", "2001:db8:1::12"}
+
+
+def test_what_the_user_says_is_in_octavias_configuration() -> None:
+    said = written(pair=True, driver="octavia", beats=7, patience=70)
+    assert said["controller_worker"]["loadbalancer_topology"] == "ACTIVE_STANDBY"
+    assert said["controller_worker"]["amphora_driver"] == "amphora_haproxy_rest_driver"
+    assert (said["health_manager"]["heartbeat_interval"], said["health_manager"]["heartbeat_timeout"]) == ("7", "70")
+    assert written()["controller_worker"]["amphora_driver"] == "hydria"
+
+
+@pytest.mark.parametrize("section", ["certificates", "haproxy_amphora", "hydria", "database"])
+def test_its_files_are_in_the_labs_directory(section: str) -> None:
+    places = [value for value in written()[section].values() if "/" in value]
+    assert places
+    assert all("/lab" in each for each in places)
