@@ -77,7 +77,11 @@ def test_what_is_written() -> None:
 def test_start_and_stop(tmp_path: Path) -> None:
     services, runner = made(tmp_path)
     services.start(HAPROXY)
-    assert runner.asked == ["systemctl daemon-reload", "systemctl enable --quiet --no-reload haproxy-x.service", "systemctl start haproxy-x.service"]
+    assert runner.asked == [
+        "systemctl daemon-reload",
+        "systemctl enable --quiet --no-reload haproxy-x.service",
+        "systemctl start haproxy-x.service",
+    ]
     assert services.programs() == ("haproxy-x",)
 
     runner.asked.clear()
@@ -95,7 +99,11 @@ def test_start_and_stop(tmp_path: Path) -> None:
 
     runner.asked.clear()
     services.stop("haproxy-x")
-    assert runner.asked == ["systemctl disable --quiet --no-reload haproxy-x.service", "systemctl stop haproxy-x.service", "systemctl daemon-reload"]
+    assert runner.asked == [
+        "systemctl disable --quiet --no-reload haproxy-x.service",
+        "systemctl stop haproxy-x.service",
+        "systemctl daemon-reload",
+    ]
     assert services.programs() == ()
     runner.asked.clear()
     services.stop("haproxy-x")
@@ -124,11 +132,19 @@ def test_a_restart_leaves_the_unit_where_it_is(tmp_path: Path) -> None:
     services.start(PLAIN)
     runner.asked.clear()
     services.restart(PLAIN)
-    assert runner.asked == ["systemctl stop plain.service", "systemctl enable --quiet --no-reload plain.service", "systemctl start plain.service"]
+    assert runner.asked == [
+        "systemctl stop plain.service",
+        "systemctl enable --quiet --no-reload plain.service",
+        "systemctl start plain.service",
+    ]
     services.stop("plain")
     runner.asked.clear()
     services.restart(PLAIN)
-    assert runner.asked == ["systemctl daemon-reload", "systemctl enable --quiet --no-reload plain.service", "systemctl start plain.service"]
+    assert runner.asked == [
+        "systemctl daemon-reload",
+        "systemctl enable --quiet --no-reload plain.service",
+        "systemctl start plain.service",
+    ]
 
 
 def test_units_of_others_are_none_of_ours(tmp_path: Path) -> None:
