@@ -23,7 +23,9 @@ def bridge(hypervisor: Path, name: str) -> None:
     with _links(hypervisor) as links:
         # What it would learn of groups, it would have to learn first: neighbours are asked for by IPv6 multicast.
         links.link("add", ifname=name, kind="bridge", br_mcast_snooping=0)
-        links.link("set", index=_index(links, name), state="up")
+        [made] = links.get_links(ifname=name)
+        # An address that was given to it stays; else it would have another one with each cable, and machines would go on speaking to the old one.
+        links.link("set", index=made["index"], address=made.get_attr("IFLA_ADDRESS"), state="up")
 
 
 def cable(hypervisor: Path, bridge_name: str, port: str, machine: Path, *, interface: str, mac: str | None = None) -> None:

@@ -40,6 +40,8 @@ class Cabling:
         if network.bridge not in bridges.names(self._hypervisor):
             bridges.bridge(self._hypervisor, network.bridge)
         name = interface or port.nic
+        # Whoever was ended in the middle may have left one.
+        bridges.unplug(self._hypervisor, port.tap)
         bridges.cable(self._hypervisor, network.bridge, port.tap, namespace, interface=name, mac=port.mac_address)
         if settled:
             prefixes = {subnet.id: subnet.cidr.partition("/")[2] for subnet in self._cloud.subnets_of(network.id)}

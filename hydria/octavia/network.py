@@ -37,13 +37,9 @@ class LabNetwork(LabVips):
 
     # --- look-ups; `context` says who asks, and all may see all ---
 
-    def get_network(self, network_id: str, context: Any = None) -> Any:  # noqa: ARG002
-        """Raises NetworkNotFound."""
-        return self._network(found(self.cloud, Network, network_id))
-
     def get_network_by_name(self, network_name: str) -> Any:
         """Raises NetworkNotFound."""
-        return self._network(found(self.cloud, Network, name=network_name))
+        return self.network_of(found(self.cloud, Network, name=network_name))
 
     def get_subnet_by_name(self, subnet_name: str) -> Any:
         """Raises SubnetNotFound."""
@@ -151,6 +147,3 @@ class LabNetwork(LabVips):
 
     def failover_preparation(self, amphora: Any) -> None:
         """Nothing: in Neutron, names in DNS have to be taken from the old amphora's ports."""
-
-    def _network(self, one: Network) -> Any:
-        return converting.network(one, self.cloud.subnets_of(one.id))

@@ -14,7 +14,7 @@ from agent.errors import AgentError, ConflictError, NotFoundError
 from hydria.octavia import converting
 from hydria.octavia.addresses import same
 from hydria.octavia.asking import failing, found
-from hydria.octavia.cloud_things import OCTAVIA, AddressPair, Port, SecurityGroup, Server, Subnet, Wanted
+from hydria.octavia.cloud_things import OCTAVIA, AddressPair, Network, Port, SecurityGroup, Server, Subnet, Wanted
 from hydria.octavia.rules import rules_of
 
 if TYPE_CHECKING:
@@ -183,7 +183,15 @@ class LabVips(base.AbstractNetworkDriver):  # type: ignore[misc] # Octavia has n
 
     # --- what both parts need ---
 
-    def get_subnet(self, subnet_id: str, context: Any = None) -> Any:  # noqa: ARG002 - all may see all
+    def get_network(self, network_id: str, context: Any = None) -> Any:  # noqa: ARG002 - all may see all
+        """Raises NetworkNotFound."""
+        return self.network_of(found(self.cloud, Network, network_id))
+
+    def network_of(self, one: Network) -> Any:
+        """As Octavia sees it."""
+        return converting.network(one, self.cloud.subnets_of(one.id))
+
+    def get_subnet(self, subnet_id: str, context: Any = None) -> Any:  # noqa: ARG002 - as above
         """Raises SubnetNotFound."""
         return converting.subnet(found(self.cloud, Subnet, subnet_id))
 
