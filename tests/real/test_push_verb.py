@@ -202,6 +202,7 @@ def at_a_terminal(site: Driven, *arguments: str) -> Iterator[tuple[subprocess.Po
                 stdout=theirs,
                 stderr=theirs,
                 cwd=ROOT,
+                env={name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"},
                 start_new_session=True,
             )
         os.close(theirs)
@@ -257,7 +258,7 @@ def test_a_person_who_says_nothing_loses_it(site: Driven, hydria: Asked) -> None
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGINT])
 def test_a_command_that_dies_keeps_nothing(site: Driven, hydria: Asked, number: signal.Signals) -> None:
     hydria("push", site.file(1, 1))
-    with at_a_terminal(site, "try", site.file(2, 1), "--confirm-within", "3") as (command, terminal):
+    with at_a_terminal(site, "try", site.file(2, 1), "--confirm-within", "8") as (command, terminal):
         read_until(terminal, b"[y/N] ")
         command.send_signal(number)
         assert command.wait(20) != 0

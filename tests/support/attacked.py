@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydria.lab.client import fetch
 from support.agents import BASE, PORT, AgentMachine, Trust
+from support.polling import eventually
 
 if TYPE_CHECKING:
     import ssl
@@ -91,7 +92,8 @@ class Attacked(AgentMachine):
         self.note_processes()
 
     def note_processes(self) -> None:
-        """Those that the bystander's HAProxy has now are those that it must keep."""
+        """Those that the bystander's HAProxy has now are those that it must keep: a master and a worker, once older workers have gone."""
+        eventually(lambda: len(self.haproxies()) == 2, "a master and a worker")
         self._processes = self.haproxies()
 
     @contextmanager
