@@ -32,6 +32,8 @@ _LATER = {
     "tune.ssl.cachesize": "says for how many TLS sessions a start makes room",
 }
 #: Words of lines that are not shown: passwords, and what cookies are made from.
+#: Rules of how to check.
+_CHECKING = frozenset({"http-check", "tcp-check"})
 _SECRET = frozenset({"auth", "dynamic-cookie-key", "insecure-password", "key", "password"})
 _SHOWN = 120
 
@@ -160,17 +162,19 @@ def _proxies(old: Configuration, new: Configuration, surroundings: Surroundings,
 def _proxy(old: Proxy, new: Proxy, draft: Draft) -> None:
     """What the lines of a proxy say, but for servers and the limit of connections."""
     (before, rules), (after, new_rules) = (settled((*side.inherited, *side.lines)) for side in (old, new))
+    # How to check may go unnoticed where no server is checked any more. Where it comes it must not: servers that are checked may come by commands.
+    unchecked = not _options(new, "check")
     for key in dict.fromkeys((*before, *after)):
         was, becomes = before.get(key, ()), after.get(key, ())
         if was == becomes or key in (("maxconn",), ("load-server-state-from-file",)):
             continue
         if key == ("fullconn",) and not _options(new, "minconn"):
             continue
-        if (key in (CHECK_KIND, ("timeout", "check")) or key[0] == "external-check") and not _options(new, "check"):
+        if unchecked and not becomes and (key in (CHECK_KIND, ("timeout", "check")) or key[0] == "external-check"):
             continue
         draft.reload(new.title, " ".join(key), _becomes(was, becomes))
-    if not _options(new, "check"):
-        rules, new_rules = (tuple(line for line in side if line[0] not in ("http-check", "tcp-check")) for side in (rules, new_rules))
+    if unchecked and not any(line[0] in _CHECKING for line in new_rules):
+        rules = tuple(line for line in rules if line[0] not in _CHECKING)
     _rules(new.title, rules, new_rules, draft)
 
 

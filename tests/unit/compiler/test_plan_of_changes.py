@@ -42,11 +42,29 @@ class TestNothing:
     def test_defaults_for_servers_that_are_not_there_are_nothing(self) -> None:
         assert plan(text(servers=()), text("default-server check inter 2s", servers=()), VERSION) == NoOp()
 
+    def test_how_to_check_may_go_where_nothing_is_checked(self) -> None:
+        checked = text("option httpchk", "timeout check 5s", "http-check expect status 200", servers=())
+        assert plan(checked, text(servers=()), VERSION) == NoOp()
+
     def test_what_only_a_start_looks_at_waits_for_one(self) -> None:
         old, new = (Files(text().configuration.replace(b"stats", f"tune.ssl.cachesize {size}\n stats".encode())) for size in (1, 2))
         made = plan(old, new, VERSION)
         assert isinstance(made, NoOp)
         assert [(reason.object, reason.field) for reason in made.later] == [("global", "tune.ssl.cachesize")]
+
+
+class TestChecks:
+    """Servers that come by a command are checked as the process knows, so it must know in time."""
+
+    @pytest.mark.parametrize(
+        "line", ["option httpchk", "timeout check 5s", "http-check expect status 200", "external-check command /bin/true"]
+    )
+    def test_how_to_check_comes_by_a_reload_where_nothing_is_checked_yet(self, line: str) -> None:
+        assert isinstance(plan(text(servers=()), text(line, "default-server check", servers=()), VERSION), Reload)
+
+    def test_another_way_to_check_does_too(self) -> None:
+        old, new = (text("option httpchk", f"http-check expect status {status}", servers=()) for status in (200, 404))
+        assert isinstance(plan(old, new, VERSION), Reload)
 
 
 class TestServersAlone:
