@@ -10,6 +10,7 @@ import click
 from agent.errors import ConflictError, NotAllowed
 from hydria.lab import record
 from hydria.lab.lab import Lab
+from hydria.lab.octavia_lab import OctaviaLab
 from hydria.lab.octavia_plan import OCTAVIA
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def must_be_root() -> None:
 def the_lab(name: str) -> Lab:
     """The one that is up, and has a graph. Raises NotFoundError, ConflictError, NotAllowed."""
     found = any_lab(name)
-    if (found.directory / OCTAVIA).exists():
+    if isinstance(found, OctaviaLab):
         raise ConflictError(f"what is in the lab {name} is Octavia's to say; see `hydria lab octavia --help`")
     return found
 
@@ -42,4 +43,5 @@ def the_lab(name: str) -> Lab:
 def any_lab(name: str) -> Lab:
     """The one that is up, whoever drives its amphorae. Raises NotFoundError, ConflictError, NotAllowed."""
     must_be_root()
-    return Lab(record.found(name))
+    directory = record.found(name)
+    return OctaviaLab(directory) if (directory / OCTAVIA).exists() else Lab(directory)

@@ -8,22 +8,26 @@ import click
 
 from hydria.cli import FINE
 from hydria.cli.inputs import json_option
-from hydria.cli.lab_common import name_option, the_lab
+from hydria.cli.lab_common import any_lab, name_option
 from hydria.cli.output import visible
-from hydria.lab import failing
+from hydria.lab import failing, octavia_failing
+from hydria.lab.octavia_lab import OctaviaLab
 
 if TYPE_CHECKING:
     from hydria.cli.output import Output
 
 
 @click.command()
-@click.argument("target", metavar="[AMPHORA|MEMBER]", required=False)
+@click.argument("target", metavar="[AMPHORA|MEMBER|PROCESS]", required=False)
 @name_option
 @json_option
 @click.pass_obj
 def heal(output: Output, *, target: str | None, name: str) -> int:
-    """Make good what has failed: machines are switched on, networks pass again, agents are started, members take connections."""
-    done = failing.heal(the_lab(name), target)
+    """Make good what has failed: machines are switched on, networks pass again, agents are started, members take connections; in a lab of Octavia's
+    its processes are started, while amphorae that are off are Octavia's to replace.
+    """
+    lab = any_lab(name)
+    done = octavia_failing.heal(lab, target) if isinstance(lab, OctaviaLab) else failing.heal(lab, target)
     if output.json:
         output.document({"ok": True, "done": done})
     else:

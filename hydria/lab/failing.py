@@ -19,7 +19,7 @@ What = Literal["agent", "haproxy", "keepalived", "all", "network", "cable"]
 WHATS: tuple[What, ...] = ("agent", "haproxy", "keepalived", "all", "network", "cable")
 
 #: What its processes are called (proc_pid_comm(5)).
-_NAMES = {"agent": ["hydria-agent"], "haproxy": ["haproxy"], "keepalived": ["keepalived", "keepalived_vrrp"]}
+NAMES = {"agent": ["hydria-agent"], "haproxy": ["haproxy"], "keepalived": ["keepalived", "keepalived_vrrp"]}
 #: Networks of traffic: those by which an amphora is driven stay, as in a cloud, where they are other ones.
 _TRAFFIC: tuple[Network, ...] = ("vip", "members")
 
@@ -50,7 +50,7 @@ def kill(lab: Lab, target: str, what: What = "all") -> None:
                 bridges.pull(hypervisor, port, out=True)
         lab.tell(f"{target}: {what} away")
     else:
-        if not lab.call(target, "signal", number=signal.SIGKILL, names=_NAMES[what])["pids"]:
+        if not lab.call(target, "signal", number=signal.SIGKILL, names=NAMES[what])["pids"]:
             raise InvalidRequest(f"{what} does not run on {target}")
         lab.tell(f"{target}: {what} killed")
 
@@ -92,7 +92,7 @@ def _heal(lab: Lab, amphora: Amphora) -> list[str]:
             bridges.silence(hypervisor, NETWORKS[network], port, silent=False)
         if not (plugged and passing) and f"{name}: network back" not in done:
             done.append(f"{name}: network back")
-    if not any(one["name"] in _NAMES["agent"] for one in lab.processes(name)):
+    if not any(one["name"] in NAMES["agent"] for one in lab.processes(name)):
         amphorae.start_agent(lab, amphora)
         _await(lab, amphora)
         done.append(f"{name}: agent started")
