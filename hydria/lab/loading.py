@@ -11,6 +11,8 @@ from hydria.lab.load import Aim, Load
 from hydria.lab.namespaces import inside
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hydria.lab.lab import Lab
     from hydria.lab.load import Result
 
@@ -33,10 +35,13 @@ def forwarders(lab: Lab) -> dict[str, str]:
 
 
 class Loading:
-    """`rate` requests a second for `seconds`. A context manager: leaving it begins no more and waits for those in progress."""
+    """`rate` requests a second for `seconds`. A context manager: leaving it begins no more and waits for those in progress.
 
-    def __init__(self, lab: Lab, wanted: Aim, rate: float, seconds: float = 86_400) -> None:
-        self._load = Load(wanted, forwarders(lab), rate)
+    `amphorae`: the address that members see → the amphora, where the lab's plan has none.
+    """
+
+    def __init__(self, lab: Lab, wanted: Aim, rate: float, seconds: float = 86_400, *, amphorae: Mapping[str, str] | None = None) -> None:
+        self._load = Load(wanted, forwarders(lab) if amphorae is None else amphorae, rate)
         self._seconds = seconds
         self._namespace = lab.network(CLIENTS)
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
