@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .machines import PORT, Machine
@@ -20,7 +21,6 @@ from .qmp import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from .agents import Trust
     from .namespaces import Namespace
@@ -133,6 +133,12 @@ class Guest(Machine):
     def runs(self) -> bool:
         """See `Machine.runs`."""
         return self._qemu is not None and self._qemu.poll() is None
+
+    def processor_seconds(self) -> float:
+        """How long QEMU has kept processors busy since the machine was switched on."""
+        assert self._qemu is not None
+        fields = Path(f"/proc/{self._qemu.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def connect_shell(self) -> socket.socket:
         """See `Machine.connect_shell`."""

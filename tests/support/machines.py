@@ -26,6 +26,7 @@ PORT = 9443
 #: Seconds. Emulated, and others use the machine too.
 BOOTING = 1500.0
 _COMMAND = 300.0
+_ANSWERING = 30.0
 
 T = TypeVar("T")
 
@@ -35,26 +36,25 @@ class Shell:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._number = 0
 
     def try_run(self, command: str, patience: float = _COMMAND) -> tuple[int, str]:
         """Exit code and all that was said."""
-        self._number += 1
-        mark = f"end-{self._number}-{uuid.uuid4().hex}"
+        mark = uuid.uuid4().hex
         coded = base64.b64encode(command.encode()).decode()
         # In a process of its own, which cannot end or change the shell.
         self._socket.sendall(
-            f"echo {coded} | base64 -d >/run/test-command; sh /run/test-command </dev/null 2>&1; echo {mark} $?\n".encode()
+            f"echo {coded} | base64 -d >/run/test-command; echo begin {mark}; sh /run/test-command </dev/null 2>&1; echo end {mark} $?\n".encode()
         )
         said = b""
         ends = time.monotonic() + patience
-        while (place := said.rfind(mark.encode() + b" ")) < 0 or b"\n" not in said[place:]:
+        while (place := said.rfind(f"end {mark} ".encode())) < 0 or b"\n" not in said[place:]:
             self._socket.settimeout(max(0.1, ends - time.monotonic()))
             received = self._socket.recv(65536)
             assert received, "the machine is gone"
             said += received
-        text, _, code = said.decode(errors="replace").rpartition(mark)
-        return int(code), text.replace("\r\n", "\n")
+        text, _, code = said.decode(errors="replace").replace("\r\n", "\n").rpartition(f"end {mark}")
+        # What comes before is of somebody who has not waited for it.
+        return int(code), text.rpartition(f"begin {mark}\n")[2]
 
     def run(self, command: str, patience: float = _COMMAND) -> str:
         """What was said; an AssertionError where the command fails."""
@@ -171,10 +171,18 @@ loadbalancer_topology = {topology}
     def shell(self) -> Shell:
         """A shell of root's; waits until there is one."""
         if self._shell is None:
-            shell = Shell(self.connect_shell())
-            shell.run("true", BOOTING)
-            self._shell = shell
+            self._shell = eventually(self._answering_shell, "a shell", BOOTING)
         return self._shell
+
+    def _answering_shell(self) -> Shell | None:
+        """One, if there is one by now. What a machine is told while it goes down or comes up, nobody may ever read."""
+        shell = Shell(self.connect_shell())
+        try:
+            shell.run("true", _ANSWERING)
+        except (OSError, AssertionError):
+            shell.close()
+            return None
+        return shell
 
     def forget_shell(self) -> None:
         """Of a machine that starts again."""

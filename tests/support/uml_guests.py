@@ -113,6 +113,9 @@ class UmlGuest(Machine):
     def cut_power(self) -> None:
         """See `Machine.cut_power`."""
         self.forget_shell()
+        if self._shell_end is not None:
+            self._shell_end.close()
+            self._shell_end = None
         if self._kernel is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._kernel.pid, signal.SIGKILL)
@@ -134,7 +137,7 @@ class UmlGuest(Machine):
     def connect_shell(self) -> socket.socket:
         """See `Machine.connect_shell`."""
         assert self._shell_end is not None
-        return self._shell_end
+        return self._shell_end.dup()
 
     @contextmanager
     def reached(self) -> Iterator[tuple[str, int]]:
