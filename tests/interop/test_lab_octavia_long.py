@@ -125,3 +125,24 @@ def test_nothing_is_left_of_a_load_balancer_that_is_deleted(user: User) -> None:
     assert user.openstack("port", "list") == []
     assert [machine for machine in user.lab.machines if user.lab.runs(machine)] == []
     assert user.answers(VIP) is None
+
+
+def test_octavias_own_driver_drives_the_same_amphorae() -> None:
+    with octavia_lab("own", driver="octavia", members=1) as user:
+        user.loadbalancer("create", "--name", "lb", "--vip-subnet-id", "public-subnet", "--vip-address", VIP, "--wait")
+        user.loadbalancer("listener", "create", "--name", "web", "--protocol", "HTTP", "--protocol-port", "80", "--wait", "lb")
+        pool = ("--name", "servers", "--protocol", "HTTP", "--lb-algorithm", "ROUND_ROBIN", "--listener", "web", "--wait")
+        user.loadbalancer("pool", "create", *pool)
+        address, _ = user.lab.octavia.places["member-1"]
+        user.loadbalancer(
+            "member", "create", "--subnet-id", "private-subnet", "--address", address, "--protocol-port", "80", "--wait", "servers"
+        )
+        assert user.answers(VIP) == "member-1"
+        was = by_role(user)
+        user.loadbalancer("failover", "--wait", "lb")
+        assert by_role(user).keys() == was.keys() == {"STANDALONE"}
+        assert by_role(user) != was
+        assert user.answers(VIP) == "member-1"
+        assert "hydria.octavia.driver" not in user.log()
+        user.loadbalancer("delete", "--cascade", "--wait", "lb")
+        assert [machine for machine in user.lab.machines if user.lab.runs(machine)] == []

@@ -1,4 +1,4 @@
-"""docs/octavia.md: every option that it names is Octavia's or of our driver, every test that it names is there, and no claim stands alone."""
+"""docs/octavia.md (and docs/octavia-lab.md): every option that it names is Octavia's or of our driver, every test that it names is there, and no claim stands alone."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venv" / "octavia" / "bin" / "python"
 PAGE = (ROOT / "docs" / "octavia.md").read_text(encoding="utf-8")
+LAB = (ROOT / "docs" / "octavia-lab.md").read_text(encoding="utf-8")
 
 OPTIONS = sorted(set(re.findall(r"`\[(\w+)\] (\w+)`", PAGE)) | set(re.findall(r"^\[(\w+)\]\n(\w+) = ", PAGE, re.MULTILINE)))
-TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE)))
+TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGE + LAB)))
 #: Rows of the tables whose second column says how a claim is shown.
 CLAIMS = [
     row
