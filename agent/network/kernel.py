@@ -31,7 +31,7 @@ _RULE_PRIORITY = 100
 #: The routing table that is meant where none is named.
 MAIN_TABLE = 254
 _UP = 0x1
-_TENTATIVE, _DADFAILED, _PERMANENT = 0x40, 0x08, 0x80
+_TENTATIVE, _DADFAILED, _PERMANENT, _NO_DETECTION = 0x40, 0x08, 0x80, 0x02
 _ONLINK = 0x4
 _SCOPE_LINK = 253
 
@@ -152,10 +152,10 @@ class Kernel:
             found = [_found(message) for message in self._netlink.get_addr()]
         return [address for address in found if index in (None, address.index)]
 
-    def add_address(self, link: Link, placed: Placed) -> None:
-        """Gives an interface an address."""
+    def add_address(self, link: Link, placed: Placed, *, ask: bool = True) -> None:
+        """Gives an interface an address; with `ask`, others are asked first whether they have it, where IPv6 does that."""
         with _told(f"{link.name} cannot be given {placed}"):
-            self._netlink.addr("add", index=link.index, **_placed(placed))
+            self._netlink.addr("add", index=link.index, **_placed(placed), **({} if ask else {"flags": _NO_DETECTION}))
 
     def remove_address(self, link: Link, placed: Placed) -> None:
         """Takes an address from an interface."""

@@ -54,7 +54,12 @@ def begin(kernel: Kernel, interface: Interface) -> tuple[Link, list[str]]:
     gone = {placed for placed, found in before.items() if placed in interface.former or (placed in wanted and found.duplicate)}
     faults = _attempt(gone, lambda placed: kernel.remove_address(link, placed))
     left = _present(kernel, link)
-    return link, faults + _attempt([placed for placed in wanted if placed not in left], lambda placed: kernel.add_address(link, placed))
+    # The VIPs are wherever whoever gives them says; while an amphora is replaced the old one has them, too, and goes before anybody is asked again.
+    vips = {vip.ip_address for vip in interface.vips}
+    return link, faults + _attempt(
+        [placed for placed in wanted if placed not in left],
+        lambda placed: kernel.add_address(link, placed, ask=placed.address not in vips),
+    )
 
 
 def is_ours(found: Found, interface: Interface) -> bool:

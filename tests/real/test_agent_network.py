@@ -138,6 +138,12 @@ class TestPluggingTheVip:
         machine.network.reconcile("eth1")
         assert machine.placed("eth1") == {f"{VRRP6}/64", f"{VIP6}/128"}
 
+    def test_a_vip_that_the_amphora_has_which_this_one_replaces(self, machine: Machine) -> None:
+        machine.cable(MACS[1], f"{VIP6}/64")
+        machine.plug_vip(VIP6)
+        assert machine.placed("eth1") == {f"{VRRP6}/64", f"{VIP6}/128"}
+        assert [status.missing for status in machine.network.status()] == [()]
+
 
 class TestArrival:
     def test_one_that_is_not_there(self, machine: Machine) -> None:
