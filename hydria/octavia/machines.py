@@ -49,23 +49,11 @@ class Machines:
             for port in ports:
                 self.cloud.update_port(port, device_id=server.id)
             self._furnish(server, files)
-            self._switch_on(server, self.cloud.ports_of(server.id), restoring=False)
+            self._switch_on(server, self.cloud.ports_of(server.id))
         except BaseException:
             self.delete(server.id)
             raise
         return self.cloud.set_server(server.id, "ACTIVE")
-
-    def switch_on(self, identity: str) -> Server:
-        """Boots a machine that is off, with all its ports, and has everything on it be as before; fine where it runs."""
-        server = self.cloud.get(Server, identity)
-        if not self._lab.runs(server.machine):
-            ports = self.cloud.ports_of(identity)
-            for port in ports:
-                self.cloud.update_port(port.id, plugged=False)
-                # The kernel may not have come to it yet.
-                bridges.unplug(self._lab.network(HYPERVISOR), port.tap)
-            self._switch_on(server, ports, restoring=True)
-        return self.cloud.set_server(identity, "ACTIVE")
 
     def cut_power(self, identity: str) -> None:
         """Switches a machine off, at once; fine where it is."""
@@ -110,7 +98,7 @@ class Machines:
             path.parent.mkdir(parents=True, exist_ok=True)
             create_file(path, content.encode(), 0o600)
 
-    def _switch_on(self, server: Server, ports: Sequence[Port], *, restoring: bool) -> None:
+    def _switch_on(self, server: Server, ports: Sequence[Port]) -> None:
         disk = self.disk(server)
         amphorae.switch_on(self._lab, server.machine, {place: str(disk / place.lstrip("/")) for place in _PLACES})
         for number, port in enumerate(port for port in ports if port.device_owner == COMPUTE):
@@ -118,5 +106,5 @@ class Machines:
         for port in ports:
             if port.device_owner != COMPUTE:
                 self.cabling.plug(port.id, server)
-        command = amphorae.agent_command(disk / _CONFIGURATION, STATE, restoring=restoring)
+        command = amphorae.agent_command(disk / _CONFIGURATION, STATE, restoring=False)
         self._lab.call(server.machine, "run", command=command, log=str(self.log(server)))
