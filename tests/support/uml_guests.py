@@ -55,7 +55,8 @@ def prepare(image: Path, directory: Path) -> Path:
     root.mkdir()
     subprocess.run(["mount", "-o", f"loop,offset={int(start) * 512}", disk, root], check=True)
     try:
-        [modules] = MODULES.iterdir()
+        version = subprocess.run(["linux.uml", "--version"], check=True, capture_output=True, text=True).stdout.strip()
+        modules = MODULES / version
         shutil.copytree(modules, root / "usr/lib/modules" / modules.name, symlinks=True)
         subprocess.run(["depmod", "-b", root / "usr", modules.name], check=True)
         units = root / "etc/systemd/system"
