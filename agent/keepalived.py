@@ -46,12 +46,16 @@ class Keepalived:
         return cls(Path(found), runner)
 
     @cached_property
+    def _itself(self) -> str:
+        """What it tells of itself."""
+        return self._runner.run([str(self.binary), "--version"], timeout=_DEADLINE).output
+
+    @cached_property
     def version(self) -> str:
         """As `keepalived --version` says it: "2.2.7". Raises SystemFault where that does not look like keepalived."""
-        finished = self._runner.run([str(self.binary), "--version"], timeout=_DEADLINE)
-        match = re.match(r"Keepalived v(\d+(?:\.\d+)+)", finished.output)
+        match = re.match(r"Keepalived v(\d+(?:\.\d+)+)", self._itself)
         if match is None:
-            raise SystemFault(f"{self.binary} --version does not answer as keepalived does: {finished.output.strip()[:200]!r}")
+            raise SystemFault(f"{self.binary} --version does not answer as keepalived does: {self._itself.strip()[:200]!r}")
         return match[1]
 
     def check(self, file: Path, namespace: str | None) -> None:
@@ -65,7 +69,9 @@ class Keepalived:
 
     def command(self, arguments: Sequence[str], file: Path, namespace: str | None) -> tuple[str, ...]:
         """How it is run in the foreground, saying what it does."""
-        return (*self._start, "-n", "-l", "-G", *arguments, *_entering(namespace), "-f", str(file))
+        # Each that could speak BFD locks one file while it starts, and ends where another one that starts at the same time has done so.
+        without_bfd = ("-B",) if re.search(r"^Config options:.* BFD\b", self._itself, re.MULTILINE) else ()
+        return (*self._start, "-n", "-l", "-G", *without_bfd, *arguments, *_entering(namespace), "-f", str(file))
 
 
 def _entering(namespace: str | None) -> tuple[str, ...]:

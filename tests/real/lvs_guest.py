@@ -193,7 +193,7 @@ def story(asked: dict[str, Any]) -> dict[str, object]:
 def start(number: int, conf: str) -> subprocess.Popen[bytes]:
     files = ("--pid", f"/run/keepalived-{number}.pid", "--checkers_pid", f"/run/checkers-{number}.pid")
     with Path(f"/run/keepalived-{number}.log").open("wb") as log:
-        return subprocess.Popen(["keepalived", "-n", "-l", "-D", "-C", "-f", conf, *files], stdout=log, stderr=log)
+        return subprocess.Popen(["keepalived", "-n", "-l", "-D", "-C", "-B", "-f", conf, *files], stdout=log, stderr=log)
 
 
 def forwarding(running: Running, kind: str, version: int, port: int) -> dict[str, object]:
