@@ -47,6 +47,21 @@ def settle(namespace: Path, interface: str, addresses: Sequence[str]) -> None:
             links.addr("add", index=index, address=address, prefixlen=int(prefix))
 
 
+def lead_out(namespace: Path, interface: str, gateways: Sequence[str]) -> None:
+    """Has all that is not on a network of the namespace's go to these, one of each family."""
+    with _links(namespace) as links:
+        for gateway in gateways:
+            links.route("add", dst="::/0" if ":" in gateway else "0.0.0.0/0", gateway=gateway, oif=_index(links, interface))
+
+
+def forward(namespace: Path, *interfaces: str) -> None:
+    """Has packets that come in at one of these interfaces, and are for somebody else, go on; of IPv6 those that come in anywhere (ip-sysctl)."""
+    with inside(namespace):
+        for interface in interfaces:
+            set_sysctl(f"ipv4/conf/{interface}/forwarding", "1")
+        set_sysctl("ipv6/conf/all/forwarding", "1")
+
+
 def bring_up_loopback(namespace: Path) -> None:
     """Has the machine reach itself."""
     with _links(namespace) as links:

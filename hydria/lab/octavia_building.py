@@ -21,16 +21,18 @@ from hydria.lab.certificates import Authority
 from hydria.lab.lab import CLIENTS, MEMBERS
 from hydria.lab.octavia_lab import OctaviaLab
 from hydria.lab.octavia_plan import (
+    AUTHORITY_SECRET,
+    CERTIFICATES,
+    CLIENT,
     CLIENT_ADDRESSES,
     CONTROL_LOG,
-    CONTROLLER,
-    MANAGEMENT,
-    MEMBER_GATEWAYS,
+    HYPERVISOR_ADDRESSES,
     MEMBERS_LOG,
     MEMBERS_SOCKET,
     OCTAVIA,
     PRIVATE,
     PUBLIC,
+    SECRETS,
     OctaviaPlan,
 )
 from hydria.lab.pid_one import HYPERVISOR
@@ -98,6 +100,7 @@ def _write(directory: Path, plan: OctaviaPlan) -> None:
         record.HEARTBEAT_KEY: (secrets.token_urlsafe(24).encode(), 0o600),
         record.AUTHORITY: (authority.certificate_pem, 0o644),
         record.AUTHORITY_KEY: (authority.key_pem, 0o600),
+        **_secrets(authority),
         **{f"pki/{name}": file for name, file in pki.authority_files(made).items()},
         **{f"pki/controllers/lab/{name}": file for name, file in pki.controller_files(made, "lab", _VALID)[1].items()},
     }
@@ -107,19 +110,35 @@ def _write(directory: Path, plan: OctaviaPlan) -> None:
         create_file(path, content, mode)
 
 
+def _secrets(authority: Authority) -> dict[str, tuple[bytes, int]]:
+    """What TLS listeners and pools may refer to: see `hydria.lab.octavia_plan`."""
+    files: dict[str, tuple[bytes, int]] = {
+        f"{SECRETS}/{AUTHORITY_SECRET}.crt": (authority.certificate_pem, 0o644),
+        # For clients, who are not Octavia's.
+        CLIENT: (authority.client("client").bundle_pem, 0o600),
+    }
+    for name, hosts in CERTIFICATES.items():
+        issued = authority.server(*hosts)
+        files[f"{SECRETS}/{name}.crt"] = issued.certificate_pem, 0o644
+        files[f"{SECRETS}/{name}.key"] = issued.key_pem, 0o600
+    return files
+
+
 def _networks(lab: OctaviaLab) -> None:
-    """Networks, and on them the hypervisor, the clients and the members."""
+    """Networks, on them clients and members, and the hypervisor, which is the router between these and drives amphorae."""
     hypervisor = lab.network(HYPERVISOR)
     bridges.bring_up_loopback(hypervisor)
-    for name in (MANAGEMENT, PUBLIC, PRIVATE):
+    for name, addresses in HYPERVISOR_ADDRESSES.items():
         bridges.bridge(hypervisor, name)
-    bridges.settle(hypervisor, MANAGEMENT, [f"{CONTROLLER}/24"])
+        bridges.settle(hypervisor, name, addresses)
+    bridges.forward(hypervisor, PUBLIC, PRIVATE)
     members = [f"{address}/{64 if ':' in address else 24}" for address in itertools.chain.from_iterable(lab.octavia.places.values())]
-    for name, network, addresses in ((CLIENTS, PUBLIC, CLIENT_ADDRESSES), (MEMBERS, PRIVATE, (*MEMBER_GATEWAYS, *members))):
+    for name, network, addresses in ((CLIENTS, PUBLIC, CLIENT_ADDRESSES), (MEMBERS, PRIVATE, tuple(members))):
         lab.call(HYPERVISOR, "network", name=name)
         bridges.bring_up_loopback(lab.network(name))
         bridges.cable(hypervisor, network, name, lab.network(name), interface="eth0")
         bridges.settle(lab.network(name), "eth0", addresses)
+        bridges.lead_out(lab.network(name), "eth0", [each.partition("/")[0] for each in HYPERVISOR_ADDRESSES[network]])
 
 
 def _members(lab: OctaviaLab) -> None:

@@ -20,19 +20,23 @@ CONFIGURATION, CONTROL_SOCKET, CONTROL_LOG = "octavia.conf", "control.sock", "co
 MEMBERS_SOCKET, MEMBERS_LOG = "members.sock", "members.log"
 #: All of a lab's sockets that are no machines'.
 SOCKETS = (CONTROL_SOCKET, MEMBERS_SOCKET)
-#: Where secrets of TLS listeners are found by their names (Octavia's `local_cert_manager`).
-SECRETS = "secrets"
+#: Where secrets of TLS listeners are found by their names (Octavia's `local_cert_manager`): certificates, for these hosts, and an authority that
+#: has issued them, those of members with TLS, and the one of a client.
+SECRETS, AUTHORITY_SECRET, CLIENT = "secrets", "authority", "client.pem"
+CERTIFICATES = {"default": ("default.example",), "shop": ("shop.example", "www.shop.example"), "blog": ("*.blog.example",)}
 
 #: Networks, each a bridge of this name.
 MANAGEMENT, PUBLIC, PRIVATE = "lb-mgmt", "public", "private"
 #: Where Octavia's processes are on the management network, and the port of its health manager.
 CONTROLLER, HEARTBEATS = "172.31.0.1", 5555
-#: Addresses of clients, the subnets' gateways among them, and of the members' gateways.
-CLIENT_ADDRESSES = (
-    *("192.0.2.1/24", *(f"192.0.2.{number}/24" for number in range(201, 249))),
-    *("2001:db8::1/64", *(f"2001:db8::2{number:03x}/64" for number in range(1, 49))),
-)
-MEMBER_GATEWAYS = ("198.51.100.1/24", "2001:db8:1::1/64")
+#: Where the hypervisor is on each, which is the gateway there.
+HYPERVISOR_ADDRESSES = {
+    MANAGEMENT: (f"{CONTROLLER}/24",),
+    PUBLIC: ("192.0.2.1/24", "2001:db8::1/64"),
+    PRIVATE: ("198.51.100.1/24", "2001:db8:1::1/64"),
+}
+#: Addresses of clients, of either family.
+CLIENT_ADDRESSES = (*(f"192.0.2.{number}/24" for number in range(201, 249)), *(f"2001:db8::2{number:03x}/64" for number in range(1, 49)))
 #: How many members there can be: all addresses below the pool, but some for the user.
 MOST_MEMBERS = 80
 _FIRST_MEMBER = 11

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from agent.files import create_file
-from hydria.lab.octavia_plan import CONFIGURATION, SECRETS
+from hydria.lab.octavia_plan import CONFIGURATION
 from hydria.lab.record import HEARTBEAT_KEY
 from hydria.octavia import layout
 from hydria.octavia.cloud import FILE, Cloud
@@ -25,7 +25,6 @@ _PASSPHRASE = 24
 def prepare(directory: Path, plan: OctaviaPlan) -> None:
     """Makes all of it in a lab's directory. Raises OSError."""
     cloud = Cloud.create(directory / FILE)
-    (directory / SECRETS).mkdir(mode=0o700)
     database.create(directory / configuration.DATABASE)
     needed = configuration.Cloud(
         management=cloud.named(Network, layout.MANAGEMENT).id,

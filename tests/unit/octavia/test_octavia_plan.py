@@ -25,14 +25,10 @@ def written(**wishes: object) -> configparser.RawConfigParser:
 
 def test_whoever_is_not_octavias_has_no_address_of_a_pool() -> None:
     assert tuple(layout.NETWORKS) == (octavia_plan.MANAGEMENT, octavia_plan.PUBLIC, octavia_plan.PRIVATE)
-    own = {
-        octavia_plan.MANAGEMENT: [octavia_plan.CONTROLLER],
-        octavia_plan.PUBLIC: [each.partition("/")[0] for each in octavia_plan.CLIENT_ADDRESSES],
-        octavia_plan.PRIVATE: [
-            *(each.partition("/")[0] for each in octavia_plan.MEMBER_GATEWAYS),
-            *(address for place in OctaviaPlan(name="n", port=1, members=octavia_plan.MOST_MEMBERS).places.values() for address in place),
-        ],
-    }
+    members = OctaviaPlan(name="n", port=1, members=octavia_plan.MOST_MEMBERS).places.values()
+    own = {network: [each.partition("/")[0] for each in given] for network, given in octavia_plan.HYPERVISOR_ADDRESSES.items()}
+    own[octavia_plan.PUBLIC] += [each.partition("/")[0] for each in octavia_plan.CLIENT_ADDRESSES]
+    own[octavia_plan.PRIVATE] += [address for place in members for address in place]
     for network, subnets in layout.NETWORKS.items():
         assert len(own[network]) == len(set(own[network]))
         assert {subnet.gateway for subnet in subnets} <= set(own[network])
