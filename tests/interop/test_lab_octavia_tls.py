@@ -14,7 +14,7 @@ from hydria.lab.certificates import Authority
 from hydria.lab.octavia_plan import CLIENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def user() -> Iterator[User]:
         yield made
 
 
-def pool(user: User, name: str, *options: str, port: int, members: dict[str, tuple[str, ...]]) -> None:
+def pool(user: User, name: str, *options: str, port: int, members: Mapping[str, tuple[str, ...]]) -> None:
     """A pool with members, each at an address."""
     balanced = ("--protocol", "HTTP", "--lb-algorithm", "ROUND_ROBIN", "--loadbalancer", "lb")
     user.loadbalancer("pool", "create", "--name", name, *balanced, *options, "--wait")
