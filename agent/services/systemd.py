@@ -22,6 +22,19 @@ _MARK = b"# Made by Hydria."
 _PATIENCE = 30.0
 #: systemctl has systemd read all units again after either, which takes as long as starting a program; what is to be read again is told here.
 _ENABLE, _DISABLE = ("enable", "--quiet", "--no-reload"), ("disable", "--quiet", "--no-reload")
+#: What programs may do of what root may: see docs/privileges.md.
+CAPABILITIES = (
+    "CAP_DAC_OVERRIDE",
+    "CAP_KILL",
+    "CAP_NET_ADMIN",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RESOURCE",
+)
 #: Lines of the journal that are read.
 _LINES = 200
 
@@ -130,6 +143,7 @@ def unit_text(program: Program) -> bytes:
         reload_signal=None if program.reload_signal is None else Text(program.reload_signal),
         patience=math.ceil(program.patience),
         files=program.files,
+        capabilities=[Text(capability) for capability in CAPABILITIES],
     )
 
 

@@ -172,6 +172,7 @@ loadbalancer_topology = {topology}
         """A shell of root's; waits until there is one."""
         if self._shell is None:
             self._shell = eventually(self._answering_shell, "a shell", BOOTING)
+        assert self._shell is not None
         return self._shell
 
     def _answering_shell(self) -> Shell | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +17,8 @@ from agent.services.systemd import SystemdServices, unit_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+PRIVILEGES = (Path(__file__).parents[3] / "docs" / "privileges.md").read_text()
 HAPROXY = Program(
     name="haproxy-x",
     description="HAProxy of load balancer x, 100%",
@@ -56,6 +58,16 @@ def test_systemd_has_nothing_to_say_against_it(program: Program, tmp_path: Path)
     assert (done.returncode, done.stdout + done.stderr) == (0, ""), unit.read_text()
 
 
+def test_programs_are_shut_in_as_far_as_they_can_be(tmp_path: Path) -> None:
+    unit = tmp_path / "haproxy-x.service"
+    unit.write_bytes(unit_text(HAPROXY))
+    judged = subprocess.run(["systemd-analyze", "security", "--offline=true", unit], capture_output=True, text=True, check=False)
+    [score] = re.findall(r"exposure level for \S+: (\S+)", judged.stdout)
+    [told] = re.findall(r"the same settings\. Exposure: (\S+) ", PRIVILEGES)
+    # Newer systemd judges more; worse than what is written down it must not become.
+    assert float(score) <= float(told)
+
+
 def test_what_is_written() -> None:
     lines = unit_text(HAPROXY).decode().splitlines()
     assert lines[0].startswith("# Made by Hydria.")
@@ -69,7 +81,7 @@ def test_what_is_written() -> None:
     ):
         assert line in lines
     plain = unit_text(PLAIN).decode()
-    assert "Namespace" not in plain
+    assert "NetworkNamespacePath" not in plain
     assert "Reload" not in plain
     assert "TimeoutStopSec=3\n" in plain
 
