@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -82,9 +83,14 @@ def pull(hypervisor: Path, port: str, *, out: bool) -> None:
 
 def unplug(hypervisor: Path, port: str) -> None:
     """Removes a port and its cable; an absent one is fine."""
-    with _links(hypervisor) as links:
-        for index in links.link_lookup(ifname=port):
-            links.link("del", index=index)
+    try:
+        with _links(hypervisor) as links:
+            for index in links.link_lookup(ifname=port):
+                links.link("del", index=index)
+    except OSError as error:
+        # The kernel removes it, too, with the machine at its other end, and may do so in between.
+        if error.errno != errno.ENODEV:
+            raise
 
 
 def names(namespace: Path) -> set[str]:
