@@ -81,7 +81,10 @@ class Cabling:
         return {port.tap: networks[port.network_id] for port in self._cloud.ports_of(server.id)}
 
     def filter(self) -> None:
-        """Has the bridges pass what ports may send and be sent, as is in the store now; says so, once, where the kernel has no filter for bridges."""
+        """Has the bridges pass what ports may send and be sent, as is in the store now.
+
+        Where the kernel has no filter for bridges it says so, once, and everything passes.
+        """
         without = self._lab.directory / _UNFILTERED
         # Whoever comes second is to see what the first one has seen, and more.
         with self._alone():
@@ -91,8 +94,18 @@ class Cabling:
             try:
                 bridges.filter_frames(self._hypervisor, filtering.table(ports, self._cloud.find(SecurityGroup)))
             except OSError as error:
+                if self._can_filter():
+                    raise
                 without.touch()
                 self._lab.tell(f"ports may send from any address, and everybody may speak to them: {error}")
+
+    def _can_filter(self) -> bool:
+        """Whether the kernel has a filter for bridges at all."""
+        try:
+            bridges.filter_frames(self._hypervisor, filtering.NOTHING)
+        except OSError:
+            return False
+        return True
 
     @property
     def _hypervisor(self) -> Path:

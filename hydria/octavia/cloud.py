@@ -33,6 +33,7 @@ from hydria.octavia.cloud_things import (
     Wanted,
     Zone,
 )
+from hydria.octavia.rules import check
 from hydria.octavia.store import Store, Transaction
 
 if TYPE_CHECKING:
@@ -217,7 +218,9 @@ class Cloud:
         return self._add(SecurityGroup(id=self._ids(), name=name, description=description, project_id=project_id))
 
     def set_rules(self, identity: str, rules: Sequence[Rule]) -> SecurityGroup:
-        """The group with these rules. Those that it has already keep their ids."""
+        """The group with these rules. Those that it has already keep their ids. Raises InvalidRequest where one cannot be."""
+        for rule in rules:
+            check(rule)
         with self._store.writing() as now:
             group = now.get(SecurityGroup, identity)
             known = {msgspec.structs.replace(rule, id=""): rule for rule in group.rules}

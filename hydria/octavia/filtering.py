@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TABLE = "hydria"
 
+#: What a kernel can load that has a filter for bridges, and that changes nothing.
+NOTHING = f"table bridge {TABLE}-nothing\ndelete table bridge {TABLE}-nothing\n"
+
 #: Where the ports begin that the kernel chooses (ip_local_port_range, ip(7)).
 _FIRST_EPHEMERAL = 32768
 

@@ -1,10 +1,11 @@
-"""What the security group of a load balancer has to let in, as Octavia's own network driver has it: listeners' ports, peers, VRRP. Pure."""
+"""Rules of security groups: which can be, and which a load balancer needs, as Octavia's own network driver has them: listeners, peers, VRRP. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+from agent.errors import InvalidRequest
 from hydria.octavia.cloud_things import Rule
 
 if TYPE_CHECKING:
@@ -13,7 +14,27 @@ if TYPE_CHECKING:
 #: IP's numbers of VRRP and of what it once was signed with (RFC 5798, RFC 4302).
 _VRRP = ("112", "51")
 _GOING = ("PENDING_DELETE", "DELETED")
+_FAMILIES = ("IPv4", "IPv6")
+_WITH_PORTS = ("tcp", "udp", "sctp")
+_PROTOCOLS = (*_WITH_PORTS, "icmp", "ipv6-icmp")
 _NAMES = {"UDP": "udp", "SCTP": "sctp"}
+
+
+def check(rule: Rule) -> None:
+    """Raises InvalidRequest where a network could make nothing of a rule."""
+    if rule.ethertype not in _FAMILIES or rule.direction not in ("ingress", "egress"):
+        raise InvalidRequest(f"{rule.direction} and {rule.ethertype}: no security group has such a rule")
+    if rule.protocol is not None and rule.protocol not in _PROTOCOLS and not (rule.protocol.isdecimal() and int(rule.protocol) < 256):
+        raise InvalidRequest(f"{rule.protocol} is no protocol; there are {', '.join(_PROTOCOLS)}, and all by their numbers")
+    ports = [port for port in (rule.port_range_min, rule.port_range_max) if port is not None]
+    if ports and (rule.protocol not in _WITH_PORTS or ports != sorted(ports) or not all(1 <= port <= 65535 for port in ports)):
+        raise InvalidRequest(f"{rule.protocol} has no ports {' to '.join(map(str, ports))}")
+    try:
+        fits = rule.remote_ip_prefix is None or _family(rule.remote_ip_prefix) == rule.ethertype
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from error
+    if not fits:
+        raise InvalidRequest(f"{rule.remote_ip_prefix} is not {rule.ethertype}")
 
 
 def rules_of(load_balancer: Any, peers: str | None = None) -> list[Rule]:

@@ -266,6 +266,27 @@ def test_rules_that_stay_keep_their_ids(cloud: Cloud) -> None:
     assert both[0].id not in ("", first.id)
 
 
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (Rule(protocol="nobody"), "nobody is no protocol"),
+        (Rule(protocol="256"), "256 is no protocol"),
+        (Rule(protocol="icmp", port_range_min=1), "icmp has no ports 1"),
+        (Rule(protocol="tcp", port_range_min=80, port_range_max=79), "tcp has no ports 80 to 79"),
+        (Rule(protocol="udp", port_range_min=65536, port_range_max=65536), "udp has no ports 65536"),
+        (Rule(remote_ip_prefix="2001:db8::/32"), "is not IPv4"),
+        (Rule(ethertype="IPv6", remote_ip_prefix="elsewhere"), "elsewhere"),
+        (Rule(ethertype="ARP"), "no security group"),
+    ],
+)
+def test_rules_that_cannot_be_are_refused_and_those_that_are_stay(cloud: Cloud, rule: Rule, why: str) -> None:
+    group = cloud.create_security_group("lb-1")
+    group = cloud.set_rules(group.id, [Rule(protocol="112"), Rule(protocol="sctp", port_range_min=1, port_range_max=65535)])
+    with pytest.raises(InvalidRequest, match=why):
+        cloud.set_rules(group.id, [Rule(), rule])
+    assert cloud.get(SecurityGroup, group.id) == group
+
+
 def test_a_group_that_is_in_use_stays(cloud: Cloud) -> None:
     group = cloud.create_security_group("lb-1")
     network = cloud.named(Network, layout.PUBLIC).id
