@@ -6,7 +6,7 @@ Rules of this package:
 * What makes a graph of Octavia's objects (`graphs`, `targets`) is pure and knows them by their attributes only: no Octavia is needed for it.
 * Octavia's own settings are what counts: addresses, certificates, patience. What must be Hydria's is in the section `hydria` (`settings`).
 * Compute and network of a lab (`compute_driver = hydria_lab`, `network_driver = hydria_lab`): `cloud` knows and decides (`cloud_things`, `store`,
-  `addresses`, `layout`), `cabling` and `machines` make it so by `hydria.lab`, and `compute`, `network` and `vips` are what Octavia calls. Only these
+  `addresses`, `allocating`, `layout`, `rules`), `cabling` (with `filtering`) and `machines` make it so by `hydria.lab`, and `compute`, `network` and `vips` are what Octavia calls. Only these
   three, `converting` and `asking` know Octavia.
 * An amphora that does not speak 2.0 is driven as Octavia drives it. Nothing that both contracts have goes by 2.0 but load balancers.
 """
