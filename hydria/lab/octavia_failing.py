@@ -32,9 +32,18 @@ def kill(lab: OctaviaLab, target: str, what: What = "all") -> None:
     """
     if target in lab.octavia.places:
         lab.attendant("refuse", names=[target])
+        lab.tell(f"member {target} killed")
     elif target in lab.roles:
         lab.control("stop", name=target)
-    elif what in NAMES:
+        lab.tell(f"{target} killed")
+    else:
+        _fail(lab, target, what)
+        lab.tell(f"{target}: {what} killed")
+
+
+def _fail(lab: OctaviaLab, target: str, what: What) -> None:
+    """Has something of an amphora fail."""
+    if what in NAMES:
         if not lab.call(_machine(lab, target), "signal", number=signal.SIGKILL, names=NAMES[what])["pids"]:
             raise InvalidRequest(f"{what} does not run on {target}")
     elif what == "all":
@@ -50,7 +59,6 @@ def kill(lab: OctaviaLab, target: str, what: What = "all") -> None:
                 bridges.silence(hypervisor, network, port, silent=True)
             else:
                 bridges.pull(hypervisor, port, out=True)
-    lab.tell(f"{target}: {what} killed")
 
 
 def heal(lab: OctaviaLab, target: str | None = None) -> list[str]:

@@ -118,6 +118,15 @@ def test_down_removes_what_a_killed_up_has_left(name: str, file: str) -> None:
     assert left_of(name) == []
 
 
+def test_an_octavia_that_does_not_start_is_told_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 0\necho it is broken >&2\nexit 1\n')
+    python.chmod(0o755)
+    refused = run("octavia", "up", "--name", name, "--python", str(python))
+    assert (refused.returncode, "Octavia does not start" in refused.stderr, "it is broken" in refused.stderr) == (3, True, True)
+    assert left_of(name) == []
+
+
 def test_an_interpreter_without_octavia_is_told_and_leaves_nothing(name: str, tmp_path: Path) -> None:
     for python, word in (
         (sys.executable, "lacks octavia"),

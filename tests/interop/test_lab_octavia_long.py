@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -125,6 +126,23 @@ def test_nothing_is_left_of_a_load_balancer_that_is_deleted(user: User) -> None:
     assert user.openstack("port", "list") == []
     assert [machine for machine in user.lab.machines if user.lab.runs(machine)] == []
     assert user.answers(VIP) is None
+
+
+def test_several_load_balancers_at_once() -> None:
+    """What asks, works, receives heartbeats and looks after it all writes to one database."""
+    with octavia_lab("busy", members=1) as user, ThreadPoolExecutor(4) as pool:
+        names = [f"lb-{number}" for number in range(4)]
+
+        def life(name: str) -> str | None:
+            made = user.loadbalancer("create", "--name", name, "--vip-subnet-id", "public-subnet", "--wait")
+            user.loadbalancer("listener", "create", "--name", name, "--protocol", "HTTP", "--protocol-port", "80", "--wait", name)
+            answer = user.get(made["vip_address"]).status
+            user.loadbalancer("delete", "--cascade", "--wait", name)
+            return f"{made['provisioning_status']} {answer}"
+
+        assert list(pool.map(life, names)) == ["ACTIVE 503"] * len(names)
+        assert user.loadbalancer("list") == []
+        assert "database is locked" not in (user.lab.directory / "control.log").read_text(errors="replace")
 
 
 def test_octavias_own_driver_drives_the_same_amphorae() -> None:
