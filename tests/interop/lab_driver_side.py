@@ -31,7 +31,7 @@ def main(directory: str) -> None:
         asked = json.loads(line, object_hook=_model)
         answer: dict[str, Any] = {"result": None, "raised": None}
         try:
-            call = _agent_config if asked["kind"] == "agent-config" else getattr(drivers[asked["kind"]], asked["method"])
+            call = getattr(drivers[asked["kind"]], asked["method"]) if asked["kind"] in drivers else _TEMPLATES[asked["kind"]]
             answer["result"] = _plain(call(*asked["arguments"], **asked["keywords"]))
         except Exception as error:  # noqa: BLE001 - whatever it is, the test is to see it
             answer["raised"] = [type(error).__name__, str(error)]
@@ -42,6 +42,15 @@ def _agent_config(amphora: str, topology: str) -> Any:
     from octavia.amphorae.backends.agent import agent_jinja_cfg  # noqa: PLC0415 - its templates are read at import
 
     return agent_jinja_cfg.AgentJinjaTemplater().build_agent_config(amphora, topology)
+
+
+def _user_data(files: dict[str, str]) -> Any:
+    from octavia.common.jinja import user_data_jinja_cfg  # noqa: PLC0415 - as above
+
+    return user_data_jinja_cfg.UserDataJinjaCfg().build_user_data_config(files)
+
+
+_TEMPLATES: dict[str, Any] = {"agent-config": _agent_config, "user-data": _user_data}
 
 
 def _model(fields: dict[str, Any]) -> Any:

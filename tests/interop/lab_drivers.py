@@ -56,17 +56,15 @@ class Drivers:
         """A call of the network driver. Raises DriverError."""
         return self._call("network", method, arguments, keywords)
 
-    def build(self, amphora: str, **keywords: Any) -> str:
-        """An amphora, with the files that Octavia gives it; its compute id."""
+    def build(self, amphora: str, *, by_user_data: bool = False, **keywords: Any) -> str:
+        """An amphora, with the files that Octavia gives it, in either of its ways; its compute id."""
         own = pki.agent_files(self.authorities, amphora, _VALID)[1]
         files = {f"/etc/octavia/certs/{name}": own[name][0].decode() for name in ("server.pem", "client_ca.pem")}
         files["/etc/octavia/amphora-agent.conf"] = self._call("agent-config", "", (amphora, "SINGLE"), {})
+        given = {"user_data": self._call("user-data", "", (files,), {})} if by_user_data else {"config_drive_files": files}
         networks = [self.site.cloud.named(Network, layout.MANAGEMENT).id]
-        made: str = self.compute(
-            "build",
-            name=f"amphora-{amphora}",
-            **{"network_ids": networks, "config_drive_files": files, "amphora_flavor": "hydria", **keywords},
-        )
+        words = {"network_ids": networks, "amphora_flavor": "hydria", **given, **keywords}
+        made: str = self.compute("build", name=f"amphora-{amphora}", **words)
         return made
 
     @contextmanager

@@ -123,6 +123,43 @@ def _named(place: Site, name: str) -> str:
     return place.cloud.named(Subnet, name).id
 
 
+def test_an_amphora_that_is_given_its_files_as_user_data(octavia: Drivers, place: Site) -> None:
+    identity = str(uuid.uuid4())
+    compute = octavia.build(identity, by_user_data=True)
+    [port] = place.cloud.ports_of(compute)
+    with octavia.agent(identity, port.fixed_ips[0].ip_address) as client:
+        eventually(lambda: answers(client), "the agent", 60)
+    octavia.compute("delete", compute)
+
+
+def test_the_vip_is_taken_from_amphorae_that_have_it(octavia: Drivers, place: Site, public: Network, subnet: Subnet) -> None:
+    compute = octavia.build(str(uuid.uuid4()))
+    made, _ = octavia.network("allocate_vip", load_balancer("lb-9", vip(subnet_id=subnet.id, network_id=public.id)))
+    its_vip = vip(**{key: made[key] for key in ("ip_address", "subnet_id", "network_id", "port_id")})
+    amphora = SimpleNamespace(id="of-lb-9", compute_id=compute, lb_network_ip="172.31.0.250", status="ALLOCATED")
+    balancer = load_balancer("lb-9", its_vip, amphorae=[amphora])
+    octavia.network("update_vip_sg", balancer, its_vip)
+    plugged = octavia.network("plug_aap_port", balancer, its_vip, amphora, vars_of(subnet))
+    again = octavia.network("plug_aap_port", balancer, its_vip, amphora, vars_of(subnet))
+    assert again == plugged
+    amphora.vrrp_port_id, amphora.vrrp_ip = plugged["vrrp_port_id"], plugged["vrrp_ip"]
+    amphora.ha_port_id, amphora.ha_ip = plugged["ha_port_id"], plugged["ha_ip"]
+    octavia.network("update_aap_port_sg", balancer, amphora, its_vip)
+    found = octavia.network("get_network_configs", balancer)["of-lb-9"]
+    assert (found["vrrp_port"]["id"], found["ha_port"]["id"]) == (plugged["vrrp_port_id"], made["port_id"])
+    assert found["vip_subnet"]["cidr"] == subnet.cidr
+    octavia.network("failover_preparation", amphora)
+    octavia.network("unplug_vip", balancer, its_vip)
+    octavia.network("unplug_vip", balancer, its_vip)
+    assert not place.cloud.find(Port, identity=plugged["vrrp_port_id"])
+    assert place.cloud.get(Port, made["port_id"]).fixed_ips
+    octavia.network("deallocate_vip", SimpleNamespace(port_id=made["port_id"], load_balancer=balancer))
+    with pytest.raises(DriverError, match="MissingVIPSecurityGroup"):
+        octavia.network("update_vip", balancer)
+    octavia.network("update_vip", balancer, for_delete=True)
+    octavia.compute("delete", compute)
+
+
 def test_an_amphora_that_lost_its_power_is_said_to_be_off(octavia: Drivers, place: Site) -> None:
     identity = str(uuid.uuid4())
     compute = octavia.build(identity)
