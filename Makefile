@@ -32,7 +32,7 @@ test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made $(IMAG
 
 test-slow test-image: DEBIAN += qemu-system-x86 seabios qemu-utils genisoimage
 test-image: .venv/.development $(IMAGE) ## boot the image of an amphora in emulated machines and use it
-	@$(BIN)/python -m pytest tests/image
+	@$(BIN)/python -m pytest tests/image --override-ini faulthandler_timeout=0
 
 # The image of this checkout; as root. images/build tells what it does.
 $(IMAGE): $(shell find images agent compiler fastpath hydria templates -type f ! -name '*.pyc' ! -name '*.so' ! -name '*.c') pyproject.toml setup.py
