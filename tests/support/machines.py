@@ -26,7 +26,7 @@ PORT = 9443
 #: Seconds. Emulated, and others use the machine too.
 BOOTING = 1500.0
 _COMMAND = 300.0
-_ANSWERING = 30.0
+_ANSWERING = 60.0
 
 T = TypeVar("T")
 
