@@ -44,7 +44,9 @@ def kill(lab: OctaviaLab, target: str, what: What = "all") -> None:
 def _fail(lab: OctaviaLab, target: str, what: What) -> None:
     """Has something of an amphora fail."""
     if what in NAMES:
-        if not lab.call(_machine(lab, target), "signal", number=signal.SIGKILL, names=NAMES[what])["pids"]:
+        machine = _machine(lab, target)
+        pids = [one["pid"] for one in lab.processes(machine) if one["name"] in NAMES[what] or (what == "agent" and _is_agent(one))]
+        if not lab.call(machine, "signal", number=signal.SIGKILL, pids=pids)["pids"]:
             raise InvalidRequest(f"{what} does not run on {target}")
     elif what == "all":
         machine = _machine(lab, target)
@@ -83,6 +85,11 @@ def heal(lab: OctaviaLab, target: str | None = None) -> list[str]:
     for each in done:
         lab.tell(each)
     return done
+
+
+def _is_agent(process: dict[str, Any]) -> bool:
+    """Where Octavia is, there is what gives an agent a title, and it is not called after its program any more."""
+    return "hydria-agent" in " ".join(process["command"])
 
 
 def _reconnected(lab: OctaviaLab, machine: str) -> bool:

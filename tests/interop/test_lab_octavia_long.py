@@ -10,7 +10,8 @@ import pytest
 from octavia_cloud import User, UserError, octavia_lab
 from support.polling import eventually
 
-from hydria.lab import octavia_failing
+from agent.errors import NotFoundError
+from hydria.lab import failing, octavia_failing
 from hydria.lab.load import Aim, summary
 from hydria.lab.loading import Loading
 
@@ -75,6 +76,29 @@ def test_statistics_are_those_of_the_traffic(user: User) -> None:
     for _ in range(20):
         assert user.get(VIP).status == 200
     eventually(lambda: total() - before == 20, "20 connections counted", 30)
+
+
+def test_programs_of_an_amphora_come_back_and_its_networks_are_healed(user: User) -> None:
+    master = by_role(user)["MASTER"]
+    programs: tuple[failing.What, ...] = ("haproxy", "keepalived")
+    for what in programs:
+        octavia_failing.kill(user.lab, master, what)
+        eventually(lambda: user.answers(VIP), "an answer", 30)
+    octavia_failing.kill(user.lab, master, "network")
+    eventually(lambda: user.answers(VIP), "an answer of the other one", 30)
+    assert octavia_failing.heal(user.lab) == [f"amphora-{master}: network back"]
+    eventually(lambda: user.answers(VIP), "an answer", 30)
+    for unknown in ("amphora-9", "member-9"):
+        with pytest.raises(NotFoundError):
+            octavia_failing.kill(user.lab, unknown)
+
+
+def test_a_master_without_an_agent_is_replaced(user: User) -> None:
+    was = by_role(user)
+    octavia_failing.kill(user.lab, was["MASTER"], "agent")
+    eventually(lambda: was["MASTER"] not in by_role(user).values() and len(by_role(user)) == 2, "another amphora", _REPLACED)
+    user.active(user.loadbalancer("show", "lb")["id"])
+    eventually(lambda: user.answers(VIP), "an answer", 30)
 
 
 def test_a_master_without_power_is_replaced(user: User) -> None:
