@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Literal
 
+from agent.clock import SystemClock, wait_until
 from agent.errors import InvalidRequest, NotFoundError
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges
@@ -22,6 +23,8 @@ WHATS: tuple[What, ...] = ("agent", "haproxy", "keepalived", "all", "network", "
 NAMES = {"agent": ["hydria-agent"], "haproxy": ["haproxy"], "keepalived": ["keepalived", "keepalived_vrrp"]}
 #: Networks of traffic: those by which an amphora is driven stay, as in a cloud, where they are other ones.
 _TRAFFIC: tuple[Network, ...] = ("vip", "members")
+#: Seconds until processes that have been killed are gone.
+_ENDING = 10.0
 
 
 def kill(lab: Lab, target: str, what: What = "all") -> None:
@@ -50,8 +53,11 @@ def kill(lab: Lab, target: str, what: What = "all") -> None:
                 bridges.pull(hypervisor, port, out=True)
         lab.tell(f"{target}: {what} away")
     else:
-        if not lab.call(target, "signal", number=signal.SIGKILL, names=NAMES[what])["pids"]:
+        killed = set(lab.call(target, "signal", number=signal.SIGKILL, names=NAMES[what])["pids"])
+        if not killed:
             raise InvalidRequest(f"{what} does not run on {target}")
+        # On a busy machine it takes a moment until a process that has been killed is no more.
+        wait_until(lambda: killed.isdisjoint(one["pid"] for one in lab.processes(target)), _ENDING, SystemClock())
         lab.tell(f"{target}: {what} killed")
 
 
