@@ -40,6 +40,7 @@ def status(output: Output, *, name: str) -> int:
             {
                 "ok": well,
                 "lab": name,
+                "directory": str(lab.directory),
                 "endpoint": lab.octavia.endpoint,
                 "processes": roles,
                 "loadbalancers": balancers,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Answer = tuple[int, dict[str, Any]]
     Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+#: What those may do who do not say: everything.
+_ROLES = "admin"
 _REASONS = {200: "200 OK", 404: "404 Not Found"}
 
 
@@ -36,6 +38,8 @@ class Front:
                 return [json.dumps(document).encode()]
         if not environ.get("HTTP_X_PROJECT_ID"):
             environ["HTTP_X_PROJECT_ID"] = self._project
+        if not environ.get("HTTP_X_ROLES"):
+            environ["HTTP_X_ROLES"] = _ROLES
         if reading:
             return self._api(environ, start_response)
         # There is one lock for all who write to the database: who waits here does not wait there, with something half done.

@@ -26,10 +26,11 @@ def cloud(tmp_path: Path) -> Cloud:
 
 
 class Api:
-    """In the place of Octavia's: keeps who asked, and how many did at once."""
+    """In the place of Octavia's: keeps who asked, with which roles, and how many did at once."""
 
     def __init__(self) -> None:
         self.projects: list[str] = []
+        self.roles: list[str] = []
         self.most = 0
         self._now = 0
         self._lock = threading.Lock()
@@ -42,6 +43,7 @@ class Api:
         with self._lock:
             self._now -= 1
             self.projects.append(environ["HTTP_X_PROJECT_ID"])
+            self.roles.append(environ["HTTP_X_ROLES"])
         start_response("200 OK", [])
         return [b"octavia"]
 
@@ -114,6 +116,9 @@ def test_nobody_is_the_labs_project(ask: Asked) -> None:
     assert ask("/v2.0/lbaas/loadbalancers") == ("200 OK", b"octavia")
     ask("/v2.0/lbaas/loadbalancers", HTTP_X_PROJECT_ID="mine")
     assert ask.api.projects == [PROJECT, "mine"]
+    # They may do everything, but those who say themselves what they may do.
+    ask("/v2.0/lbaas/loadbalancers", HTTP_X_ROLES="reader")
+    assert ask.api.roles == ["admin", "admin", "reader"]
     # What is not read is Octavia's to answer, whatever its path.
     assert ask("/v2.0/networks", method="POST") == ("200 OK", b"octavia")
 
