@@ -26,6 +26,9 @@ pytest_plugins = ["image_fixtures"]
 
 pytestmark = pytest.mark.slow
 
+#: Seconds that a change may take; whoever asks a machine without power waits as long.
+_CHANGING = 150.0
+
 
 class Balancing:
     """A machine with a load balancer."""
@@ -33,9 +36,9 @@ class Balancing:
     def __init__(self, guest: UmlGuest, site: Site) -> None:
         self.guest, self.site = guest, site
 
-    def put(self, port: int = 80) -> None:
+    def put(self, port: int = 80, timeout: float = 600.0) -> None:
         graph = self.site.graph(udp=False, sctp=False, port=port)
-        self.guest.ask(lambda client: client.put_loadbalancer(self.site.lb, graph, self.site.secrets()))
+        self.guest.ask(lambda client: client.put_loadbalancer(self.site.lb, graph, self.site.secrets()), timeout)
 
     def status(self, port: int) -> int | None:
         with suppress(OSError):
@@ -90,7 +93,7 @@ def test_a_power_cut_in_the_middle_of_changes_leaves_an_old_or_a_new_one_whole(b
         with suppress(AgentError, OSError):
             for port in range(8000 + round_ * 100, 8100 + round_ * 100):
                 begun.append(port)
-                balancing.put(port)
+                balancing.put(port, _CHANGING)
                 acknowledged.append(port)
 
     changing = threading.Thread(target=change, daemon=True)
@@ -103,7 +106,7 @@ def test_a_power_cut_in_the_middle_of_changes_leaves_an_old_or_a_new_one_whole(b
     guest.power_on()
     guest.wait_for_agent()
     # Its connection is one that the new kernel knows nothing of.
-    changing.join(700)
+    changing.join(2 * _CHANGING)
     assert not changing.is_alive()
     text = guest.ask(lambda client: client.loadbalancer_graph(balancing.site.lb)).text
     [port] = [int(found) for found in re.findall(rb'"protocol":"HTTP","protocol_port":(\d+)', text.replace(b" ", b""))]
