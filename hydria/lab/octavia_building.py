@@ -46,7 +46,7 @@ FIRST_PORT, _PORTS = 9876, 100
 #: Days.
 _VALID = 365
 #: Seconds for Octavia to start, on a machine that has other things to do; for one question; between two looks.
-_STARTING, _ASKING, _BETWEEN = 120.0, 2.0, 0.05
+_STARTING, _ASKING, _BETWEEN = 240.0, 2.0, 0.05
 #: Characters of a log that are told.
 _TOLD = 2000
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _OPENSTACK = PYTHON.with_name("openstack")
 #: Seconds: an amphora is made meanwhile, on a machine that has other things to do.
-_PATIENCE = 90
+_PATIENCE = 240
 
 
 class UserError(Exception):

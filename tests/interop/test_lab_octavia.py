@@ -28,6 +28,10 @@ def test_a_load_balancer_of_the_command_line_serves() -> None:
         user.active(made["id"])
         assert user.answers(VIP) == "member-2"
         # What the health manager has been told by the amphora.
-        eventually(lambda: user.loadbalancer("status", "show", "lb")["loadbalancer"]["listeners"][0]["operating_status"] == "ONLINE")
+        eventually(
+            lambda: user.loadbalancer("status", "show", "lb")["loadbalancer"]["listeners"][0]["operating_status"] == "ONLINE",
+            "a listener that is ONLINE",
+            90,
+        )
         name = user.lab.name
     assert left_of(name) == []
