@@ -83,6 +83,7 @@ def _listener(listener: Any, defaults: Defaults) -> Thing:
         "allowed_cidrs": [getattr(each, "cidr", each) for each in listener.allowed_cidrs or ()] or None,
     }
     if is_terminated(listener):
+        hsts = listener.hsts_max_age is not None
         thing |= {
             **_tls(listener),
             "default_tls_container_ref": listener.tls_certificate_id,
@@ -91,8 +92,9 @@ def _listener(listener: Any, defaults: Defaults) -> Thing:
             "client_authentication": listener.client_authentication,
             "client_crl_container_ref": listener.client_crl_container_id,
             "hsts_max_age": listener.hsts_max_age,
-            "hsts_include_subdomains": listener.hsts_include_subdomains,
-            "hsts_preload": listener.hsts_preload,
+            # Octavia keeps these when the age is taken back, and says nothing of them.
+            "hsts_include_subdomains": hsts and listener.hsts_include_subdomains,
+            "hsts_preload": hsts and listener.hsts_preload,
         }
     return _said(thing)
 

@@ -115,6 +115,16 @@ def test_what_the_controllers_settings_say_of_listeners_is_in_it(octavia: Any) -
     assert [each["connection_limit"] for each in octavia.command("graph")["listeners"]] == [50_000, 7]
 
 
+def test_what_octavia_keeps_when_hsts_is_taken_back_is_left_out(octavia: Any) -> None:
+    secure = {"protocol": "TERMINATED_HTTPS", "protocol_port": 443, "default_tls_container_ref": "shop"}
+    graph = compiler.load(json.dumps({"loadbalancer": web(listener("secure", "servers", **secure))}))
+    document = described(graph, PAIR[:1])
+    document["listeners"][1] |= {"hsts_max_age": None, "hsts_include_subdomains": True, "hsts_preload": True}
+    octavia.command("describe", document=document)
+    [_, made] = compiler.load(json.dumps({"loadbalancer": octavia.command("graph")})).listeners
+    assert (made.hsts_max_age, made.hsts_include_subdomains, made.hsts_preload) == (None, False, False)
+
+
 def test_rows_of_octavias_database_are_understood() -> None:
     asking = [str(PYTHON), "-W", "ignore", str(HERE / "octavia_rows.py")]
     graph, target = json.loads(subprocess.run(asking, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
