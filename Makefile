@@ -81,6 +81,14 @@ debian:
 	  --group bench --editable '.[octavia]'
 	@touch $@
 
+# OpenStack's tests of Octavia's API, and the Keystone that they need: `python -m benchmarks.octavia_tempest`.
+.venv/tempest/.made:
+	@echo '· octavia-tempest-plugin and Keystone into .venv/tempest'
+	@$(PYTHON) -m venv .venv/tempest
+	@.venv/tempest/bin/python -m pip --quiet --disable-pip-version-check --no-input install --upgrade 'pip>=25.1'
+	@.venv/tempest/bin/python -m pip --quiet --disable-pip-version-check --no-input install --group tempest
+	@touch $@
+
 # The third HAProxy that is tested with, beside the one that is installed and the one from PyPI.
 .venv/haproxy-3.0/.made: tools/trixie-haproxy | debian
 	@tools/trixie-haproxy $(@D)
