@@ -268,8 +268,8 @@ def _tempest(lab: OctaviaLab, directory: Path, identity: str, tests: str, second
         Path(kept, f"{name}.subunit").write_bytes((directory / "results.subunit").read_bytes())
         Path(kept, f"{name}.log").write_bytes((directory / "tempest.log").read_bytes())
         Path(kept, f"{name}-control.log").write_bytes((lab.directory / "control.log").read_bytes())
-    with (directory / "results.subunit").open("rb") as results:
-        text = subprocess.run([_TEMPEST / "subunit2junitxml", "--no-passthrough"], stdin=results, capture_output=True, check=False).stdout
+    with (directory / "results.subunit").open("rb") as found:
+        text = subprocess.run([_TEMPEST / "subunit2junitxml", "--no-passthrough"], stdin=found, capture_output=True, check=False).stdout
     return [_test(each) for each in ET.fromstring(text).iter("testcase")]
 
 
