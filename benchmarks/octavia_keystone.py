@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from socketserver import ThreadingMixIn
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 
@@ -26,7 +27,12 @@ def main() -> None:
     sys.argv = ["keystone"]  # which it reads, too
     from keystone.server.wsgi import initialize_public_application  # noqa: PLC0415 - it reads them when it is imported
 
-    application = initialize_public_application()
+    keystone, alone = initialize_public_application(), threading.Lock()
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        with alone:  # SQLite refuses the second one who writes
+            return list(keystone(environ, start_response))
+
     for listening in sockets:
         server = Server(listening.getsockname(), Handler, bind_and_activate=False)
         server.socket.close()

@@ -42,6 +42,12 @@ TESTS = r"octavia_tempest_plugin\.tests\.api"
 _WORKERS = 3
 #: Seconds for a run; what has not ended by then is not counted.
 LONGEST = 7200.0
+#: Of what the tests try with each protocol and each algorithm, one; all of the rest.
+SHORT = (
+    r"octavia_tempest_plugin\.tests\.api\.v2\.test_(?:"
+    r"(?:load_balancer|l7policy|l7rule|provider|amphora|(?:flavor|availability_zone)(?:_profile|_capabilities)?)\."
+    r"|listener\.ListenerAPITest\.test_http_|pool\.PoolAPITest.*HTTP_RR|healthmonitor\..*_RR_HTTP_|member\..*\.test_HTTP_RR_)"
+)
 _RESULTS = ("passed", "failed", "skipped", "not ended")
 #: What a failure says that says nothing.
 _UNTOLD = "testtools.testresult.real._StringException"
@@ -239,6 +245,7 @@ def _tempest(lab: OctaviaLab, directory: Path, identity: str, tests: str, second
         "load_balancer": {
             "region": "lab",
             "provider": "amphora",
+            "availability_zone": "nova",
             "RBAC_test_type": "keystone_default_roles",
             "test_with_noop": noop,
             "test_with_ipv6": noop,
@@ -312,6 +319,9 @@ def _reasons(title: str, several: list[Test]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.octavia_tempest", description="Runs octavia-tempest-plugin's API tests.")
     parser.add_argument("--tests", default=TESTS, help="a regular expression")
+    parser.add_argument(
+        "--short", dest="tests", action="store_const", const=SHORT, help="one of each kind that differs in protocol and algorithm only"
+    )
     parser.add_argument("--only", choices=("lab", "noop"), help="one of the two runs")
     parser.add_argument("--seconds", type=float, default=LONGEST, help="for each run")
     options = parser.parse_args()
