@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -55,7 +56,7 @@ class LabCompute(compute_base.ComputeBase):  # type: ignore[misc] # Octavia has 
                 [self._group(each) for each in sec_groups or ()],
                 {**_written(user_data), **{path: _text(content) for path, content in (config_drive_files or {}).items()}},
                 flavor_id=amphora_flavor or "",
-                image_id=image_tag or "",
+                image_id=_image(image_tag),
                 zone=(availability_zone or {}).get(constants.COMPUTE_ZONE) or "",
                 server_group_id=server_group_id,
             )
@@ -174,6 +175,11 @@ class LabCompute(compute_base.ComputeBase):  # type: ignore[misc] # Octavia has 
 def _text(content: Any) -> str:
     """A file's content, which Octavia may also give as something to read from."""
     return str(content.read() if hasattr(content, "read") else content)
+
+
+def _image(tag: str | None) -> str:
+    """The id of the image of this tag: a lab has none, and Octavia's API shows only what is a UUID."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, tag)) if tag else ""
 
 
 def _written(user_data: Any) -> dict[str, str]:
