@@ -22,7 +22,7 @@ help: ## what can be made
 demo: .venv/.runtime ## compile an example, run it alone and as a pair whose master dies, with real traffic, and judge every answer
 	@$(BIN)/python -m hydria.lab.demo build/failover.svg
 
-test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace user-mode-linux ipvsadm iptables
+test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace jq user-mode-linux ipvsadm iptables
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow' --timeout 300 --numprocesses $(JOBS) --dist worksteal
 
