@@ -27,7 +27,7 @@ from agent.heartbeat.message import ListenerState, PoolState, document, seal
 from benchmarks.measuring import Table
 from benchmarks.octavia_labs import PYTHON, load, wait
 
-COUNTS = (250, 500, 1000, 2000)
+COUNTS = (1000, 2000, 3000)
 #: Octavia's defaults: seconds between heartbeats, and without one until an amphora is dead.
 _INTERVAL, _TIMEOUT = 10, 60
 #: Seconds of heartbeats: the health manager looks for dead amphorae only after `_TIMEOUT`.
