@@ -31,9 +31,9 @@ _LATER = {
     "server-state-file": "says where a start finds the states of servers",
     "tune.ssl.cachesize": "says for how many TLS sessions a start makes room",
 }
-#: Words of lines that are not shown: passwords, and what cookies are made from.
 #: Rules of how to check.
 _CHECKING = frozenset({"http-check", "tcp-check"})
+#: Words of lines that are not shown: passwords, and what cookies are made from.
 _SECRET = frozenset({"auth", "dynamic-cookie-key", "insecure-password", "key", "password"})
 _SHOWN = 120
 
