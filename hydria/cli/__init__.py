@@ -12,8 +12,6 @@ Rules of this package:
 
 from __future__ import annotations
 
-import importlib
-import keyword
 import os
 import signal
 import sys
@@ -22,6 +20,7 @@ from typing import NoReturn
 
 import click
 
+from hydria.cli.late import Late
 from hydria.cli.output import Output
 
 #: verb → what it does, in a line. Each is the function of the same name in the module of the same name (`import_` in `import_`).
@@ -54,24 +53,6 @@ FINE, PROBLEMS, USAGE, SYSTEM = 0, 1, 2, 3
 COMPLETION = "_HYDRIA_COMPLETE"
 
 
-class _Verbs(click.Group):
-    """Imports a verb only when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        if cmd_name not in VERBS:
-            ctx.fail(f"there is no verb {cmd_name!r}; there are {', '.join(VERBS)}")
-        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
-        command: click.Command = getattr(importlib.import_module(f"hydria.cli.{name}"), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-
 def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version  # noqa: PLC0415 - it takes longer than all the rest of --help
@@ -81,7 +62,9 @@ def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) ->
 
 
 @click.group(
-    cls=_Verbs,
+    cls=Late,
+    listed=VERBS,
+    called="verb",
     subcommand_metavar="VERB …",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="A graph is a load balancer as the Octavia v2 API creates or shows it, in JSON or YAML. Exit codes: 0 fine, 1 problems, "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from hydria.cli.late import Late
 
 #: part → what it does, in a line. Each is the function of this name in the module `hydria.cli.lab_NAME`.
 PARTS = {
@@ -21,24 +21,7 @@ PARTS = {
 }
 
 
-class _Parts(click.Group):
-    """Imports a part only when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(PARTS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        if cmd_name not in PARTS:
-            ctx.fail(f"there is no {cmd_name!r}; there are {', '.join(PARTS)}")
-        command: click.Command = getattr(importlib.import_module(f"hydria.cli.lab_{cmd_name}"), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        with formatter.section("Commands"):
-            formatter.write_dl(list(PARTS.items()))
-
-
-@click.group(cls=_Parts, subcommand_metavar="WHAT …")
+@click.group(cls=Late, listed=PARTS, called="part", prefix="lab_", subcommand_metavar="WHAT …")
 def lab() -> None:
     """A load balancer as a cloud would have it, on this machine: one amphora or a pair, members and clients, joined by networks of their own.
 
