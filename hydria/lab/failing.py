@@ -20,7 +20,7 @@ What = Literal["agent", "haproxy", "keepalived", "all", "network", "cable"]
 WHATS: tuple[What, ...] = ("agent", "haproxy", "keepalived", "all", "network", "cable")
 
 #: What its processes are called (proc_pid_comm(5)).
-NAMES = {"agent": ["hydria-agent"], "haproxy": ["haproxy"], "keepalived": ["keepalived", "keepalived_vrrp"]}
+PROGRAMS: dict[What, list[str]] = {"agent": ["hydria-agent"], "haproxy": ["haproxy"], "keepalived": ["keepalived", "keepalived_vrrp"]}
 #: Networks of traffic: those by which an amphora is driven stay, as in a cloud, where they are other ones.
 _TRAFFIC: tuple[Network, ...] = ("vip", "members")
 #: Seconds until processes that have been killed are gone.
@@ -53,12 +53,26 @@ def kill(lab: Lab, target: str, what: What = "all") -> None:
                 bridges.pull(hypervisor, port, out=True)
         lab.tell(f"{target}: {what} away")
     else:
-        killed = set(lab.call(target, "signal", number=signal.SIGKILL, names=NAMES[what])["pids"])
-        if not killed:
-            raise InvalidRequest(f"{what} does not run on {target}")
-        # On a busy machine it takes a moment until a process that has been killed is no more.
-        wait_until(lambda: killed.isdisjoint(one["pid"] for one in lab.processes(target)), _ENDING, SystemClock())
+        kill_program(lab, target, what)
         lab.tell(f"{target}: {what} killed")
+
+
+def kill_program(lab: Lab, machine: str, what: What) -> None:
+    """Kills the processes of a program of a machine's; they are gone when this returns. Raises InvalidRequest, CallError."""
+    killed = set(lab.call(machine, "signal", number=signal.SIGKILL, pids=_running(lab, machine, what))["pids"])
+    if not killed:
+        raise InvalidRequest(f"{what} does not run on {machine}")
+    # On a busy machine it takes a moment until a process that has been killed is no more.
+    wait_until(lambda: killed.isdisjoint(one["pid"] for one in lab.processes(machine)), _ENDING, SystemClock())
+
+
+def _running(lab: Lab, machine: str, what: What) -> list[int]:
+    """The processes of a program. An agent is not called after it any more where there is what gives gunicorn's processes titles."""
+    return [
+        one["pid"]
+        for one in lab.processes(machine)
+        if one["name"] in PROGRAMS[what] or (what == "agent" and "hydria-agent" in " ".join(one["command"]))
+    ]
 
 
 def heal(lab: Lab, target: str | None = None) -> list[str]:
@@ -98,7 +112,7 @@ def _heal(lab: Lab, amphora: Amphora) -> list[str]:
             bridges.silence(hypervisor, NETWORKS[network], port, silent=False)
         if not (plugged and passing) and f"{name}: network back" not in done:
             done.append(f"{name}: network back")
-    if not any(one["name"] in NAMES["agent"] for one in lab.processes(name)):
+    if not _running(lab, name, "agent"):
         amphorae.start_agent(lab, amphora)
         _await(lab, amphora)
         done.append(f"{name}: agent started")

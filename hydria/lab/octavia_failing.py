@@ -5,13 +5,12 @@ An amphora whose power was cut stays off: to have another one in its place is wh
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, Any
 
-from agent.errors import InvalidRequest, NotFoundError
+from agent.errors import NotFoundError
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges
-from hydria.lab.failing import NAMES
+from hydria.lab.failing import PROGRAMS, kill_program
 from hydria.lab.octavia_plan import MANAGEMENT, PRIVATE, PUBLIC
 from hydria.lab.pid_one import HYPERVISOR
 
@@ -43,11 +42,8 @@ def kill(lab: OctaviaLab, target: str, what: What = "all") -> None:
 
 def _fail(lab: OctaviaLab, target: str, what: What) -> None:
     """Has something of an amphora fail."""
-    if what in NAMES:
-        machine = _machine(lab, target)
-        pids = [one["pid"] for one in lab.processes(machine) if one["name"] in NAMES[what] or (what == "agent" and _is_agent(one))]
-        if not lab.call(machine, "signal", number=signal.SIGKILL, pids=pids)["pids"]:
-            raise InvalidRequest(f"{what} does not run on {target}")
+    if what in PROGRAMS:
+        kill_program(lab, _machine(lab, target), what)
     elif what == "all":
         machine = _machine(lab, target)
         lab.first_process(machine)  # whose power is cut is on
@@ -85,11 +81,6 @@ def heal(lab: OctaviaLab, target: str | None = None) -> list[str]:
     for each in done:
         lab.tell(each)
     return done
-
-
-def _is_agent(process: dict[str, Any]) -> bool:
-    """Where Octavia is, there is what gives an agent a title, and it is not called after its program any more."""
-    return "hydria-agent" in " ".join(process["command"])
 
 
 def _reconnected(lab: OctaviaLab, machine: str) -> bool:
