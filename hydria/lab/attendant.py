@@ -7,12 +7,10 @@ once its signature is found to be right, can be had.
 from __future__ import annotations
 
 import itertools
-import json
 import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,7 +19,7 @@ import msgspec
 from hydria.lab import namespaces
 from hydria.lab.backends import HttpBackend
 from hydria.lab.beats import Beats
-from hydria.lab.calls import LARGEST
+from hydria.lab.calls import serve
 from hydria.lab.certificates import Authority
 from hydria.lab.record import AUTHORITY, AUTHORITY_KEY, HEARTBEAT_KEY, PLAN
 from hydria.lab.topology import CONTROLLER, HEARTBEATS, Backend, Plan
@@ -50,22 +48,7 @@ class Attendant:
 
     def serve(self, place: Path) -> NoReturn:
         """Answers at a socket, for ever."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(str(place))
-        listener.listen(16)
-        while True:
-            with listener.accept()[0] as asking:
-                asking.settimeout(10)
-                with suppress(OSError):
-                    asking.send(self.answer(asking.recv(LARGEST)))
-
-    def answer(self, asked: bytes) -> bytes:
-        """Does what a packet asks for; the packet to answer with."""
-        try:
-            words = json.loads(asked)
-            return json.dumps(self._verbs[words.pop("do")](**words)).encode()
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            return json.dumps({"error": repr(error)}).encode()
+        serve(place, self._verbs)
 
     def _each(self, names: list[str], act: Callable[[HttpBackend], None]) -> dict[str, Any]:
         for backend in itertools.chain.from_iterable(self._backends[name] for name in names):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent.errors import SystemFault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 #: Bytes of a packet: what a UNIX socket takes by default, and a bit less.
@@ -51,3 +52,24 @@ def process_behind(path: Path) -> int:
             return pid
     except OSError as error:
         raise CallError(f"{path.stem} does not answer: {error.strerror or error}") from error
+
+
+def serve(path: Path, verbs: Mapping[str, Callable[..., dict[str, Any]]]) -> NoReturn:
+    """Does at the socket `path`, for ever, what whoever may open it asks for: one thing after the other. A verb that raises is an error's answer."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(path))
+    path.chmod(0o600)
+    listener.listen(16)
+    while True:
+        with listener.accept()[0] as asking:
+            asking.settimeout(10)
+            with suppress(OSError):
+                asking.send(_answer(asking.recv(LARGEST), verbs))
+
+
+def _answer(asked: bytes, verbs: Mapping[str, Callable[..., dict[str, Any]]]) -> bytes:
+    try:
+        words = json.loads(asked)
+        return json.dumps(verbs[words.pop("do")](**words)).encode()
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        return json.dumps({"error": repr(error)}).encode()

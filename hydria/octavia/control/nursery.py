@@ -5,16 +5,14 @@ It answers at a socket (see `hydria.lab.calls`): `roles`, `start`, `stop`. What 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import sys
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hydria.lab.calls import LARGEST
+from hydria.lab.calls import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,26 +53,9 @@ class Nursery:
         """Name → its process's id, None where it does not run."""
         return {"roles": {name: self._running(name) for name in self._roles}}
 
-    def answer(self, asked: bytes) -> bytes:
-        """Does what a packet asks for; the packet to answer with."""
-        verbs: dict[str, Callable[..., dict[str, Any]]] = {"start": self.start, "stop": self.stop, "roles": self.roles}
-        try:
-            words = json.loads(asked)
-            return json.dumps(verbs[words.pop("do")](**words)).encode()
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            return json.dumps({"error": repr(error)}).encode()
-
     def serve(self, place: Path) -> NoReturn:
-        """Answers for ever."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(str(place))
-        place.chmod(0o600)
-        listener.listen(16)
-        while True:
-            with listener.accept()[0] as asking:
-                asking.settimeout(10)
-                with suppress(OSError):
-                    asking.send(self.answer(asking.recv(LARGEST)))
+        """Answers at a socket, for ever."""
+        serve(place, {"start": self.start, "stop": self.stop, "roles": self.roles})
 
     def _running(self, name: str) -> int | None:
         pid = self._pids.get(name)
