@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NEEDED = ("octavia", "hydria")
-_LOOK = f"import importlib.util, sys; sys.exit(' '.join(each for each in {_NEEDED} if importlib.util.find_spec(each) is None) or 0)"
+_LOOK = f"import importlib.util; print('lacks', *(each for each in {_NEEDED} if importlib.util.find_spec(each) is None))"
 
 
 def python_with_octavia(given: Path | None) -> str:
@@ -31,6 +31,11 @@ def python_with_octavia(given: Path | None) -> str:
         looked = subprocess.run([python, "-c", _LOOK], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except OSError as error:
         raise InvalidRequest(f"{python} cannot be run: {error.strerror}") from error
-    if looked.returncode != 0:
-        raise InvalidRequest(f"{python} lacks {looked.stderr.strip()[-200:]}: pip install 'hydria[octavia]' in its environment")
+    said, *lacking = looked.stdout.split() or [""]
+    if looked.returncode != 0 or said != "lacks":
+        raise InvalidRequest(
+            f"{python} is no Python that works: asked what it has, it ended with {looked.returncode} {looked.stderr.strip()[-200:]}".rstrip()
+        )
+    if lacking:
+        raise InvalidRequest(f"{python} lacks {' and '.join(lacking)}: pip install 'hydria[octavia]' in its environment")
     return python

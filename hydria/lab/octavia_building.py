@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 import socket
 import sys
@@ -88,8 +89,9 @@ def _listening(wanted: int) -> socket.socket:
         try:
             return socket.create_server(("127.0.0.1", port), backlog=128)
         except OSError as error:
-            reason = error.strerror
-    raise ConflictError(f"no port for Octavia's API can be had on 127.0.0.1: {reason}")
+            reason = os.strerror(error.errno) if error.errno else str(error)
+    ports = f"port {wanted}" if wanted else f"ports {FIRST_PORT} to {FIRST_PORT + _PORTS - 1}"
+    raise ConflictError(f"Octavia's API cannot listen on 127.0.0.1, {ports}: {reason}; name another one with --port")
 
 
 def _write(directory: Path, plan: OctaviaPlan) -> None:

@@ -120,7 +120,7 @@ def test_down_removes_what_a_killed_up_has_left(name: str, file: str) -> None:
 
 def test_an_octavia_that_does_not_start_is_told_and_leaves_nothing(name: str, tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 0\necho it is broken >&2\nexit 1\n')
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] && echo lacks && exit 0\necho it is broken >&2\nexit 1\n')
     python.chmod(0o755)
     refused = run("octavia", "up", "--name", name, "--python", str(python))
     assert (refused.returncode, "Octavia does not start" in refused.stderr, "it is broken" in refused.stderr) == (3, True, True)
@@ -131,7 +131,7 @@ def test_an_interpreter_without_octavia_is_told_and_leaves_nothing(name: str, tm
     for python, word in (
         (sys.executable, "lacks octavia"),
         (str(tmp_path / "none"), "cannot be run"),
-        (shutil.which("false") or "", "lacks"),
+        (shutil.which("false") or "", "is no Python that works: asked what it has, it ended with 1"),
     ):
         refused = run("octavia", "up", "--name", name, "--python", python)
         assert (refused.returncode, word in refused.stderr) == (3, True), refused.stderr

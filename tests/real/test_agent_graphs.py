@@ -436,7 +436,7 @@ def test_a_listener_that_keepalived_cannot_serve_takes_haproxy_back(site: Site) 
     graph["loadbalancer"]["listeners"].append(udp(53, "198.51.100.0/24") | {"default_pool": pool})
     with pytest.raises(SystemFault, match="IPVS"):
         site.call("put_loadbalancer", json.dumps(graph).encode())
-    assert site.who() == {"m0"}
+    eventually(lambda: site.who() == {"m0"}, "the refused worker has stopped to listen")
     with pytest.raises(OSError, match="refused"):
         site.who(8083)
     assert site.call("loadbalancer_graph").etag == serving.etag
