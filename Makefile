@@ -24,7 +24,7 @@ demo: .venv/.runtime ## compile an example, run it alone and as a pair whose mas
 
 test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace jq user-mode-linux ipvsadm iptables
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
-	@$(BIN)/python -m pytest -m 'not slow' --timeout 300 --numprocesses $(JOBS) --dist worksteal
+	@$(BIN)/python -m pytest -m 'not slow' --timeout 300 --reruns 1 --max-suite-reruns 5 --rerun-show-tracebacks --numprocesses $(JOBS) --dist worksteal
 
 test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made $(IMAGE) ## the tests that take minutes
 	@$(PIP) install --group fuzz
