@@ -54,12 +54,21 @@ def process_behind(path: Path) -> int:
         raise CallError(f"{path.stem} does not answer: {error.strerror or error}") from error
 
 
+def listen(path: Path) -> socket.socket:
+    """A socket for its owner alone. It has its name, which may have been another's, only when it takes calls: who sees the one may do the other."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    listener.bind(str(new))
+    new.chmod(0o600)
+    listener.listen(16)
+    new.rename(path)
+    return listener
+
+
 def serve(path: Path, verbs: Mapping[str, Callable[..., dict[str, Any]]]) -> NoReturn:
     """Does at the socket `path`, for ever, what whoever may open it asks for: one thing after the other. A verb that raises is an error's answer."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    listener.listen(16)
+    listener = listen(path)
     while True:
         with listener.accept()[0] as asking:
             asking.settimeout(10)

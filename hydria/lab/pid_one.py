@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydria.lab import syscalls
-from hydria.lab.calls import LARGEST, MOST_DESCRIPTORS
+from hydria.lab.calls import LARGEST, MOST_DESCRIPTORS, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,12 +39,7 @@ class FirstProcess:
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = directory / f"{name}.sock"
-        path.unlink(missing_ok=True)
-        self._listener.bind(str(path))
-        path.chmod(0o600)
-        self._listener.listen(16)
+        self._listener = listen(directory / f"{name}.sock")
         self._verbs: dict[str, Callable[..., dict[str, Any]]] = {
             "run": self._run,
             "boot": self._boot,

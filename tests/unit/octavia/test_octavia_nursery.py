@@ -50,8 +50,10 @@ def nursery(directory: Path) -> Iterator[Path]:
         try:
             yield eventually(lambda: place if place.exists() else None, "a nursery") or place
         finally:
-            calls.call(place, "stop", name="forks")
-            process.kill()
+            try:
+                calls.call(place, "stop", name="forks")
+            finally:
+                process.kill()
 
 
 def children(directory: Path) -> set[int]:
