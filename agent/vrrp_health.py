@@ -1,11 +1,13 @@
 """`VrrpHealth`: tells keepalived of a pair whether this amphora may hold the VIPs, in the file that our VRRP configurations track.
 
 keepalived sees a change of the file at once (keepalived.conf(5), `track_file`): 0 while HAProxy serves, 1 while it should and does not, and
-while the amphora resigns. The end of HAProxy's process is seen when it happens (pidfd_open(2)), not at the next look.
+while the amphora resigns. The end of HAProxy's process is seen when it happens (pidfd_open(2)), not at the next look; where a kernel or a
+filter of system calls has no such call, at the next look.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
@@ -31,6 +33,9 @@ _BETWEEN = 0.5
 
 #: How often in a row one whose process lives must not answer: between two images of the master, at a reload, it does not.
 _SILENCES = 3
+
+#: What a kernel that has no such call says, and what filters of system calls do.
+_NO_SUCH_CALL = (errno.ENOSYS, errno.EPERM)
 
 
 class VrrpHealth:
@@ -116,6 +121,10 @@ def _wait_for_an_end(pids: set[int], seconds: float) -> None:
                 descriptors.append(os.pidfd_open(pid))
             except ProcessLookupError:
                 return
+            except OSError as error:
+                if error.errno not in _NO_SUCH_CALL:
+                    raise
+                continue
             poll.register(descriptors[-1], select.POLLIN)
         poll.poll(seconds * 1000)
     finally:

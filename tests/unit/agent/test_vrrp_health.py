@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import struct
 import subprocess
+import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -133,3 +137,39 @@ def test_the_end_of_the_process_is_seen_when_it_happens(told: Told) -> None:
         haproxy.kill()
         told.haproxy.running_pid = None
         eventually(lambda: told.file() == "1", "the look that the end causes")
+
+
+def _refuse_pidfds(number: int) -> None:
+    """From now on the kernel answers this thread's and its threads' pidfd_open(2) with that error (seccomp(2), a filter of four instructions)."""
+    load_the_call, if_it_is, answer = 0x20, 0x15, 0x06
+    fail, allow, pidfd_open = 0x00050000, 0x7FFF0000, 434
+    code = [(load_the_call, 0, 0, 0), (if_it_is, 0, 1, pidfd_open), (answer, 0, 0, fail | number), (answer, 0, 0, allow)]
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in code))
+    program = ctypes.create_string_buffer(struct.pack("HP", len(code), ctypes.addressof(instructions)))
+    prctl, no_new_privileges, set_filter = ctypes.CDLL(None, use_errno=True).prctl, 38, 22
+    for words in ((no_new_privileges, 1, 0, 0, 0), (set_filter, 2, ctypes.byref(program), 0, 0)):
+        if prctl(*words) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_where_the_kernel_tells_of_no_end_it_is_seen_at_the_next_look(told: Told, capsys: pytest.CaptureFixture[str], number: int) -> None:
+    errors: list[int | None] = []
+
+    def without_the_call() -> None:
+        _refuse_pidfds(number)
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except OSError as error:
+            errors.append(error.errno)
+        told.health.start()
+
+    starting = threading.Thread(target=without_the_call)
+    starting.start()
+    starting.join()
+    assert errors == [number]
+    eventually(lambda: told.file() == "0", "the first look")
+    told.haproxy.running_pid = None
+    eventually(lambda: told.file() == "1", "the next look")
+    # Nobody is told that something does not work which does.
+    assert "cannot be told" not in "".join(capsys.readouterr())
