@@ -16,7 +16,7 @@ from .config_drives import as_disk, write_drive
 from .polling import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from .agents import Trust
@@ -68,12 +68,14 @@ class Shell:
 
 
 class Machine:
-    """A machine of the image, in `directory`; `address` is its own on the management network, None where it asks DHCP.
+    """A machine of the image, in `directory`; `address` is its own on the management network, None where it asks DHCP; `keys` may log in.
 
     A context manager: leaving it takes its power away.
     """
 
-    def __init__(self, directory: Path, trust: Trust, name: str, *, topology: str, controllers: str, address: str | None) -> None:
+    def __init__(
+        self, directory: Path, trust: Trust, name: str, *, topology: str, controllers: str, address: str | None, keys: Sequence[str] = ()
+    ) -> None:
         self.id = str(uuid.uuid4())
         self.name = name
         self.directory = directory
@@ -95,7 +97,9 @@ class Machine:
             "networks": [{"id": "network0", "link": "tap0", "network_id": "management", **given}],
             "services": [],
         }
-        self.drive = as_disk(write_drive(directory / "drive", self.files, instance=self.id, network=network), directory / "drive.iso")
+        told = {"public_keys": {f"key{number}": key for number, key in enumerate(keys)}}
+        drive = write_drive(directory / "drive", self.files, instance=self.id, network=network, **told)
+        self.drive = as_disk(drive, directory / "drive.iso")
         self._shell: Shell | None = None
 
     def settings(self, topology: str, controllers: str) -> str:
