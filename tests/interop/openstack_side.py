@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 #: A program that asks at the socket in its place of `{socket}`, with the interpreter in that of `{python}`.
@@ -45,8 +46,10 @@ def serve(place: str) -> NoReturn:
     # Of that first command, which would tell everything a second time.
     logging.getLogger().handlers.clear()
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(place)
+    # Whoever waits for the name may connect.
+    listener.bind(f"{place}.new")
     listener.listen(16)
+    Path(f"{place}.new").rename(place)
     while True:
         asking = listener.accept()[0]
         size, given, _, _ = asking.recvmsg(4, socket.CMSG_LEN(3 * array.array("i").itemsize))
