@@ -97,8 +97,8 @@ class Machine:
             "networks": [{"id": "network0", "link": "tap0", "network_id": "management", **given}],
             "services": [],
         }
-        told = {"public_keys": {f"key{number}": key for number, key in enumerate(keys)}}
-        drive = write_drive(directory / "drive", self.files, instance=self.id, network=network, **told)
+        named = {f"key{number}": key for number, key in enumerate(keys)}
+        drive = write_drive(directory / "drive", self.files, instance=self.id, network=network, public_keys=named)
         self.drive = as_disk(drive, directory / "drive.iso")
         self._shell: Shell | None = None
 
@@ -150,6 +150,16 @@ loadbalancer_topology = {topology}
 
     def cut_power(self) -> None:
         """Takes its power away, in the middle of whatever it does."""
+        raise NotImplementedError
+
+    def switch_off(self) -> None:
+        """Has it end in order, and waits for that."""
+        self.shell.try_run("systemctl poweroff --no-block")
+        self.wait_for_its_end()
+        self.cut_power()
+
+    def wait_for_its_end(self) -> None:
+        """Until it has switched itself off."""
         raise NotImplementedError
 
     def runs(self) -> bool:
