@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-#: `IFF_UP` of netdevice(7).
-_UP = 0x1
+#: `IFF_UP`, `IFF_NOARP` of netdevice(7).
+_UP, _NO_ARP = 0x1, 0x80
 
 
 def bridge(hypervisor: Path, name: str) -> None:
@@ -46,6 +46,18 @@ def settle(namespace: Path, interface: str, addresses: Sequence[str]) -> None:
         for each in addresses:
             address, _, prefix = each.partition("/")
             links.addr("add", index=index, address=address, prefixlen=int(prefix))
+
+
+def lend(hypervisor: Path, port: str, namespace: Path, interface: str) -> None:
+    """Has an interface at a cable's end be that of another kernel, which takes frames from there and puts some there: this one's says nothing itself.
+
+    That kernel takes frames as they are on a wire: large ones, which this kernel makes among its own, are cut at `port`.
+    """
+    with _links(hypervisor) as links:
+        links.link("set", index=_index(links, port), gso_max_segs=1)
+    with _links(namespace) as links:
+        set_sysctl(f"ipv6/conf/{interface}/disable_ipv6", "1")
+        links.link("set", index=_index(links, interface), flags=_UP | _NO_ARP, change=_UP | _NO_ARP)
 
 
 def lead_out(namespace: Path, interface: str, gateways: Sequence[str]) -> None:
@@ -91,6 +103,13 @@ def unplug(hypervisor: Path, port: str) -> None:
         # The kernel removes it, too, with the machine at its other end, and may do so in between.
         if error.errno != errno.ENODEV:
             raise
+
+
+def release(namespace: Path, mac: str) -> None:
+    """Has the interface of this hardware address be down, if there is one."""
+    with _links(namespace) as links:
+        for each in links.get_links(address=mac):
+            links.link("set", index=each["index"], state="down")
 
 
 def names(namespace: Path) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from agent.clock import SystemClock, wait_until
 from agent.errors import InvalidRequest, NotFoundError
 from hydria.lab import amphora as amphorae
-from hydria.lab import bridges
+from hydria.lab import bridges, kinds
 from hydria.lab.pid_one import HYPERVISOR
 from hydria.lab.topology import NETWORKS
 
@@ -59,18 +59,19 @@ def kill(lab: Lab, target: str, what: What = "all") -> None:
 
 def kill_program(lab: Lab, machine: str, what: What) -> None:
     """Kills the processes of a program of a machine's; they are gone when this returns. Raises InvalidRequest, CallError."""
-    killed = set(lab.call(machine, "signal", number=signal.SIGKILL, pids=_running(lab, machine, what))["pids"])
+    there = kinds.found(lab, machine)
+    killed = set(there.call("signal", number=signal.SIGKILL, pids=_running(lab, machine, what))["pids"])
     if not killed:
         raise InvalidRequest(f"{what} does not run on {machine}")
     # On a busy machine it takes a moment until a process that has been killed is no more.
-    wait_until(lambda: killed.isdisjoint(one["pid"] for one in lab.processes(machine)), _ENDING, SystemClock())
+    wait_until(lambda: killed.isdisjoint(one["pid"] for one in there.call("processes")["processes"]), _ENDING, SystemClock())
 
 
 def _running(lab: Lab, machine: str, what: What) -> list[int]:
     """The processes of a program. An agent is not called after it any more where there is what gives gunicorn's processes titles."""
     return [
         one["pid"]
-        for one in lab.processes(machine)
+        for one in kinds.found(lab, machine).call("processes")["processes"]
         if one["name"] in PROGRAMS[what] or (what == "agent" and "hydria-agent" in " ".join(one["command"]))
     ]
 

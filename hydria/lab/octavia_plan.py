@@ -50,6 +50,10 @@ PROJECT, PROJECT_NAME = uuid.UUID("5d0e9b63-8a55-4ad1-9a2e-6f4f2ad0c1b7").hex, "
 Driver = Literal["hydria", "octavia"]
 DRIVERS: dict[Driver, str] = {"hydria": "hydria", "octavia": "amphora_haproxy_rest_driver"}
 
+#: What amphorae are, by what `--machines` calls it: the compute flavor that stands for it.
+Machines = Literal["namespaces", "uml"]
+MACHINES: dict[Machines, str] = {"namespaces": "hydria", "uml": "uml"}
+
 
 class OctaviaPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`port` of the API on 127.0.0.1; `beats`, `patience`: seconds between two heartbeats, and without one until an amphora is failed over."""
@@ -58,6 +62,7 @@ class OctaviaPlan(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     pair: bool = False
     driver: Driver = "hydria"
+    machines: Machines = "namespaces"
     members: int = 3
     beats: int = 3
     patience: int = 30

@@ -44,8 +44,8 @@ class FirstProcess:
             "run": self._run,
             "boot": self._boot,
             "network": _network,
-            "signal": _signal,
-            "processes": lambda: {"processes": _processes()},
+            "signal": send,
+            "processes": lambda: {"processes": processes()},
         }
 
     def serve(self) -> NoReturn:
@@ -61,7 +61,7 @@ class FirstProcess:
             if woken in ready:
                 with suppress(BlockingIOError):
                     os.read(woken, 4096)
-            _lay_to_rest()
+            lay_to_rest()
             if self._listener.fileno() in ready:
                 with self._listener.accept()[0] as asking:
                     asking.settimeout(10)
@@ -114,7 +114,7 @@ class FirstProcess:
                 self._listener.close()
                 syscalls.unshare(_MACHINE)
                 if (first := os.fork()) == 0:
-                    _furnish(self._directory, name, places or {})
+                    furnish(self._directory, name, places or {})
                     machine = FirstProcess(self._directory, name)
                     os.write(telling, b"ready")
                     os.close(telling)
@@ -134,7 +134,7 @@ class FirstProcess:
         return {"pid": int(number)} if number.isdecimal() else {"error": f"{name} does not come up: {number}"}
 
 
-def _furnish(directory: Path, name: str, places: dict[str, str]) -> None:
+def furnish(directory: Path, name: str, places: dict[str, str]) -> None:
     """What a machine sees: its own processes and interfaces, an empty /run, its own name, the lab's directory where it is elsewhere, its `places`."""
     held = os.open(directory, os.O_PATH)
     socket.sethostname(name)
@@ -210,16 +210,16 @@ def _network(name: str) -> dict[str, Any]:
     return {} if status == 0 else {"error": f"the network {name} cannot be made"}
 
 
-def _signal(number: int, names: list[str] | None = None, pids: list[int] | None = None) -> dict[str, Any]:
+def send(number: int, names: list[str] | None = None, pids: list[int] | None = None) -> dict[str, Any]:
     """Sends a signal to processes of the machine, by id or by the name of their program."""
-    told = [one["pid"] for one in _processes() if one["pid"] in (pids or ()) or one["name"] in (names or ())]
+    told = [one["pid"] for one in processes() if one["pid"] in (pids or ()) or one["name"] in (names or ())]
     for pid in told:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
     return {"pids": told}
 
 
-def _processes() -> list[dict[str, Any]]:
+def processes() -> list[dict[str, Any]]:
     """All but the first one that run: id, name, command line."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -230,7 +230,8 @@ def _processes() -> list[dict[str, Any]]:
     return found
 
 
-def _lay_to_rest() -> None:
+def lay_to_rest() -> None:
+    """Has processes that have ended be no more."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -271,7 +272,7 @@ def main(directory: Path) -> NoReturn:
             os._exit(1)
         os.close(known)
         os.close(ready)
-        _furnish(directory, HYPERVISOR, {})
+        furnish(directory, HYPERVISOR, {})
         hypervisor = FirstProcess(directory, HYPERVISOR)
         os.write(readying, b"r")
         os.close(readying)

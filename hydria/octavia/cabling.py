@@ -9,8 +9,9 @@ import fcntl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agent.errors import ConflictError
-from hydria.lab import bridges, namespaces
+from agent.errors import ConflictError, SystemFault
+from hydria.lab import bridges, kinds, namespaces
+from hydria.lab.machine import Cable
 from hydria.lab.pid_one import HYPERVISOR
 from hydria.octavia import filtering
 from hydria.octavia.cloud_things import Network, Port, SecurityGroup, Server
@@ -44,8 +45,7 @@ class Cabling:
         bridges.unplug(self._hypervisor, port.tap)
         bridges.cable(self._hypervisor, network.bridge, port.tap, namespace, interface=name, mac=port.mac_address)
         if settled:
-            prefixes = {subnet.id: subnet.cidr.partition("/")[2] for subnet in self._cloud.subnets_of(network.id)}
-            bridges.settle(namespace, name, [f"{each.ip_address}/{prefixes[each.subnet_id]}" for each in port.fixed_ips])
+            bridges.settle(namespace, name, self.addresses_of(port))
         if not port.admin_state_up:
             bridges.pull(self._hypervisor, port.tap, out=True)
 
@@ -57,13 +57,24 @@ class Cabling:
         if port.plugged:
             raise ConflictError(f"port {identity} is in use by {port.device_id}")
         self.join(namespaces.of_machine(self._lab.first_process(server.machine)), port, interface, settled=settled)
+        kinds.found(self._lab, server.machine).plug(self.cable(port))
         plugged = self._cloud.update_port(identity, device_id=server.id, plugged=True)
         self.filter()
         return plugged
 
+    def cable(self, port: Port, interface: str | None = None, *, settled: bool = False) -> Cable:
+        """What a port has in a machine; `interface` and `settled` as they were when it was plugged."""
+        return Cable(port.tap, interface or port.nic, port.mac_address, self.addresses_of(port) if settled else ())
+
+    def addresses_of(self, port: Port) -> list[str]:
+        """A port's addresses with the lengths of their subnets' prefixes."""
+        prefixes = {subnet.id: subnet.cidr.partition("/")[2] for subnet in self._cloud.subnets_of(port.network_id)}
+        return [f"{each.ip_address}/{prefixes[each.subnet_id]}" for each in port.fixed_ips]
+
     def unplug(self, identity: str) -> Port:
         """Pulls a port's cable out and takes it away; a port without one is fine."""
         port = self._cloud.get(Port, identity)
+        self._announce(port)
         bridges.unplug(self._hypervisor, port.tap)
         unplugged = self._cloud.update_port(identity, device_id="", plugged=False)
         self.filter()
@@ -98,6 +109,15 @@ class Cabling:
                     raise
                 without.touch()
                 self._lab.tell(f"ports may send from any address, and everybody may speak to them: {error}")
+
+    def _announce(self, port: Port) -> None:
+        """Has the machine that a port is plugged into be without it. One that does not answer has a dead cable instead."""
+        for server in self._cloud.find(Server, identity=port.device_id) if port.plugged else ():
+            if self._lab.runs(server.machine):
+                try:
+                    kinds.found(self._lab, server.machine).unplug(port.mac_address)
+                except SystemFault as error:
+                    self._lab.tell(f"{server.machine} keeps an interface whose cable is gone: {error}")
 
     def _can_filter(self) -> bool:
         """Whether the kernel has a filter for bridges at all."""

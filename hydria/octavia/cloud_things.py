@@ -160,7 +160,7 @@ class ServerGroup(Thing, frozen=True, kw_only=True):
 
 
 class Flavor(Thing, frozen=True, kw_only=True):
-    """A kind of machine, by its id only: they are all of one size."""
+    """What a machine is made of (`hydria.lab.kinds`), by its id only: they are all of one size."""
 
 
 class Zone(Thing, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from hydria.lab.octavia_plan import MACHINES
 from hydria.octavia.cloud_things import Range, Rule
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ NETWORKS: dict[str, tuple[Planned, ...]] = {
     ),
 }
 
-FLAVORS = ("hydria",)
+#: Of machines: what they are made of.
+FLAVORS = tuple(MACHINES.values())
 ZONES = ("nova",)
 
 #: What the machines of amphorae are to be asked on the management network: their agent, nothing else.

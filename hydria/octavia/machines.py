@@ -10,6 +10,8 @@ from agent.files import create_file
 from agent.paths import STATE
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges
+from hydria.lab.kinds import KINDS
+from hydria.lab.machine import PlainMachine
 from hydria.lab.pid_one import HYPERVISOR
 from hydria.octavia.cabling import Cabling
 from hydria.octavia.cloud_things import COMPUTE, Port, Server
@@ -100,11 +102,12 @@ class Machines:
 
     def _switch_on(self, server: Server, ports: Sequence[Port]) -> None:
         disk = self.disk(server)
-        amphorae.switch_on(self._lab, server.machine, {place: str(disk / place.lstrip("/")) for place in _PLACES})
-        for number, port in enumerate(port for port in ports if port.device_owner == COMPUTE):
-            self.cabling.plug(port.id, server, f"mgmt{number}", settled=True)
-        for port in ports:
-            if port.device_owner != COMPUTE:
-                self.cabling.plug(port.id, server)
-        command = amphorae.agent_command(disk / _CONFIGURATION, STATE, restoring=False)
-        self._lab.call(server.machine, "run", command=command, log=str(self.log(server)))
+        machine = KINDS.get(server.flavor_id, PlainMachine)(self._lab, server.machine)
+        machine.switch_on({place: str(disk / place.lstrip("/")) for place in _PLACES})
+        # Those that it has from its start, whose addresses it is told of by whoever starts it.
+        own = {port.id: f"mgmt{number}" for number, port in enumerate(port for port in ports if port.device_owner == COMPUTE)}
+        cables = []
+        for port in sorted(ports, key=lambda port: port.id not in own):
+            self.cabling.plug(port.id, server, own.get(port.id))
+            cables.append(self.cabling.cable(port, own.get(port.id), settled=port.id in own))
+        machine.start(cables, amphorae.agent_command(disk / _CONFIGURATION, STATE, restoring=False), self.log(server))

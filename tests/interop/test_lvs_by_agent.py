@@ -1,7 +1,7 @@
 """UDP and SCTP through the agent on a kernel that has LVS: what Octavia's controller renders, by 1.0, and a graph of the same, by 2.0.
 
 A kernel is booted for it (user-mode Linux). It has no nftables for IP: there, iptables holds what the agent's files for nft say
-(`support/nft_on_iptables.py`); what nft makes of them is tested in `test_packet_filter.py` and `test_agent_network_rules.py`.
+(`hydria/lab/uml_nft.py`); what nft makes of them is tested in `test_packet_filter.py` and `test_agent_network_rules.py`.
 """
 
 from __future__ import annotations

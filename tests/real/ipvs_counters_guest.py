@@ -15,7 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
-from ipvs_guest import LIBC, MODULES, as_first_process, load_module, mount, run
+from ipvs_guest import LIBC, as_first_process, load_modules, mount, run
 
 CLONE_NEWNET = 0x40000000
 READER = """
@@ -89,12 +89,7 @@ def shown() -> str:
 def main() -> None:
     mount("proc", "/proc")
     mount("sysfs", "/sys")
-    [release] = MODULES.glob(os.uname().release)
-    files = {path.stem.replace("-", "_"): path for path in release.rglob("*.ko")}
-    loaded: set[str] = set()
-    for name in ("ip_vs", "ip_vs_rr", "ip_vs_wrr"):
-        if name in files:
-            load_module(name, files, loaded)
+    load_modules(("ip_vs", "ip_vs_rr", "ip_vs_wrr"))
     if LIBC.mount(b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755"):
         raise OSError(ctypes.get_errno(), "tmpfs cannot be mounted on /run")
     run("ip", "netns", "add", "amphora")

@@ -10,19 +10,21 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import re
 import socket
 import subprocess
+import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+sys.path.append(str(Path(__file__).parents[2]))
 
-MODULES = Path("/usr/lib/uml/modules")
-FINIT_MODULE = 313  # the number of the system call on amd64
+from hydria.lab import uml_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 REBOOT_POWER_OFF = 0x4321FEDC
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -34,21 +36,8 @@ def mount(kind: str, where: str) -> None:
         raise OSError(ctypes.get_errno(), f"{kind} cannot be mounted on {where}")
 
 
-def load_module(name: str, files: dict[str, Path], loaded: set[str]) -> None:
-    """Loads a module of the kernel after those that it depends on."""
-    if name in loaded:
-        return
-    loaded.add(name)
-    path = files[name]
-    depends = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
-    for other in filter(None, depends[1].decode().split(",") if depends else []):
-        load_module(other.replace("-", "_"), files, loaded)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if LIBC.syscall(FINIT_MODULE, descriptor, b"", 0):
-            raise OSError(ctypes.get_errno(), f"{path} cannot be loaded: {os.strerror(ctypes.get_errno())}")
-    finally:
-        os.close(descriptor)
+def load_modules(names: Iterable[str]) -> None:
+    uml_modules.load(names)
 
 
 def run(*command: str) -> None:
@@ -106,11 +95,7 @@ def answer(asked: list[dict[str, object]]) -> list[list[list[tuple[str, int] | N
 def main() -> None:
     mount("proc", "/proc")
     mount("sysfs", "/sys")
-    [release] = MODULES.glob(os.uname().release)
-    files = {path.stem.replace("-", "_"): path for path in release.rglob("*.ko")}
-    loaded: set[str] = set()
-    for name in ("ip_vs", "ip_vs_sh", "ip_vs_mh"):
-        load_module(name, files, loaded)
+    load_modules(("ip_vs", "ip_vs_sh", "ip_vs_mh"))
     run("ip", "link", "set", "lo", "up")
     # Every address is ours: clients send from whichever they like, and real servers need not exist.
     run("ip", "route", "add", "local", "default", "dev", "lo")

@@ -13,7 +13,7 @@ import resource
 import subprocess
 from pathlib import Path
 
-from ipvs_guest import LIBC, MODULES, as_first_process, load_module, mount
+from ipvs_guest import LIBC, as_first_process, load_modules, mount
 
 MS_BIND = 4096
 NEEDED = (
@@ -40,14 +40,9 @@ def main() -> None:
     mount("sysfs", "/sys")
     for place in ("/run", "/var/lib", "/var/log"):
         tmpfs(place)
-    [release] = MODULES.glob(os.uname().release)
-    files = {path.stem.replace("-", "_"): path for path in release.rglob("*.ko")}
-    loaded: set[str] = set()
-    for name in NEEDED:
-        if name in files:
-            load_module(name, files, loaded)
+    load_modules(NEEDED)
     asked = json.loads(Path(os.environ["HYDRIA_ASKED"]).read_text())
-    bind(Path(asked["root"], "tests/support/nft_on_iptables.py"), Path("/usr/sbin/nft"))
+    bind(Path(asked["root"], "hydria/lab/uml_nft.py"), Path("/usr/sbin/nft"))
     os.environ["PATH"] = f"{Path(asked['python']).parent}:{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = ":".join(str(Path(asked["root"], each)) for each in ("tests", "tests/real"))
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ipvs_guest import LIBC, MODULES, as_first_process, load_module, mount, run
+from ipvs_guest import LIBC, as_first_process, load_modules, mount, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,12 +216,7 @@ def main() -> None:
     # What is written below /run must not be seen on the host.
     if LIBC.mount(b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755"):
         raise OSError(ctypes.get_errno(), "tmpfs cannot be mounted on /run")
-    [release] = MODULES.glob(os.uname().release)
-    files = {path.stem.replace("-", "_"): path for path in release.rglob("*.ko")}
-    loaded: set[str] = set()
-    for name in NEEDED:
-        if name in files:
-            load_module(name, files, loaded)
+    load_modules(NEEDED)
     asked = json.loads(Path(os.environ["HYDRIA_ASKED"]).read_text())
     probe = Path("/run/hydria-probe")
     probe.write_text(f"#!/usr/bin/python3\nimport sys\nsys.path.insert(0, {asked['root']!r})\nfrom agent.probe import main\nmain()\n")

@@ -8,37 +8,33 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_XSTATE = Path(__file__).parents[1] / "real" / "ipvs_xstate.c"
+from hydria.lab import uml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 #: Seconds; no guest takes more than a minute on a machine that has nothing else to do.
 _DEADLINE = 500.0
 
 
 def boot(directory: Path, asked: dict[str, Any], guest: Path, *, memory: str = "512M") -> dict[str, Any]:
     """What `guest`, a program, answered to `asked`: the file that HYDRIA_ASKED names has the question, HYDRIA_ANSWERED that for the answer."""
-    linux = shutil.which("linux.uml", path=f"{os.environ.get('PATH', '')}:/usr/bin")
-    assert linux, "user-mode Linux is needed: apt-get install user-mode-linux ipvsadm iptables"
-    asked_file, answer_file, preload = directory / "asked.json", directory / "answered.json", directory / "xstate.so"
+    assert uml.why_not() is None, "user-mode Linux is needed: apt-get install user-mode-linux ipvsadm iptables"
+    asked_file, answer_file = directory / "asked.json", directory / "answered.json"
     asked_file.write_text(json.dumps(asked))
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", preload, _XSTATE], check=True)
-    command = [
-        *(linux, f"mem={memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw", "quiet"),
-        *("con=null", "con0=null,fd:1", f"uml_dir={directory}/", f"init={guest}"),
-        *(f"HYDRIA_ASKED={asked_file}", f"HYDRIA_ANSWERED={answer_file}"),
-    ]
-    environment = {"TMPDIR": "/dev/shm", "HOME": str(directory), "LD_PRELOAD": str(preload)}  # where its memory is
+    words = {"HYDRIA_ASKED": str(asked_file), "HYDRIA_ANSWERED": str(answer_file)}
+    command = [*uml.on_our_files(memory, str(guest), words), f"uml_dir={directory}/"]
     console = directory / "console"
     # A kernel is several processes, all in its session.
     with (
         console.open("wb") as output,
         subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command, env=uml.environment(directory), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         ) as kernel,
     ):
         try:

@@ -10,26 +10,21 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydria.lab import uml, uml_modules
+
 from .machines import PORT, Machine
-from .polling import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .agents import Trust
     from .namespaces import Namespace
 
-MODULES = Path("/usr/lib/uml/modules")
-_XSTATE = Path(__file__).parents[1] / "real" / "ipvs_xstate.c"
-#: The monitor's datagrams (arch/um/include/shared/mconsole.h): magic, version, length and text; error, whether more follows, length and text.
-_ASKED, _ANSWERED = struct.Struct("=III512s"), struct.Struct("=III512s")
-_MAGIC, _VERSION = 0xCAFEBABE, 2
 
 _SHELL = """\
 [Unit]
@@ -56,7 +51,7 @@ def prepare(image: Path, directory: Path) -> Path:
     subprocess.run(["mount", "-o", f"loop,offset={int(start) * 512}", disk, root], check=True)
     try:
         version = subprocess.run(["linux.uml", "--version"], check=True, capture_output=True, text=True).stdout.strip()
-        modules = MODULES / version
+        modules = uml_modules.PLACE / version
         shutil.copytree(modules, root / "usr/lib/modules" / modules.name, symlinks=True)
         subprocess.run(["depmod", "-b", root / "usr", modules.name], check=True)
         units = root / "etc/systemd/system"
@@ -84,29 +79,28 @@ class UmlGuest(Machine):
         subprocess.run(["cp", "--sparse=always", disk, self._disk], check=True)
         self._kernel: subprocess.Popen[bytes] | None = None
         self._shell_end: socket.socket | None = None
-        self._nics: list[tuple[str, str]] = [(self._tap("management"), self.mac)]
-        self._preload = directory / "xstate.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", self._preload, _XSTATE], check=True)
+        self._nics: list[uml.Nic] = []
+        self._add("management", self.mac)
 
-    def _tap(self, bridge: str) -> str:
-        number = len(getattr(self, "_nics", []))
-        tap = f"{self.name[:8]}-{number}"
-        self._cloud.ip(f"tuntap add {tap} mode tap")
-        self._cloud.ip(f"link set {tap} master {bridge}")
-        self._cloud.ip(f"link set {tap} up")
-        return tap
+    def _add(self, bridge: str, mac: str) -> uml.Nic:
+        nic = uml.Nic(len(self._nics), "tap", f"{self.name[:8]}-{len(self._nics)}", mac)
+        self._cloud.ip(f"tuntap add {nic.interface} mode tap")
+        self._cloud.ip(f"link set {nic.interface} master {bridge}")
+        self._cloud.ip(f"link set {nic.interface} up")
+        self._nics.append(nic)
+        return nic
 
     def power_on(self) -> None:
         """See `Machine.power_on`."""
         ours, its = socket.socketpair()
         os.set_inheritable(its.fileno(), True)
-        nics = [f"vec{number}:transport=tap,ifname={tap},depth=64,mac={mac}" for number, (tap, mac) in enumerate(self._nics)]
+        nics = [nic.setting for nic in self._nics]
         command = [
-            *("linux.uml", "mem=384M", "umid=machine", f"uml_dir={self.directory}/", f"ubd0={self._disk}"),
+            *(uml.PROGRAM, "mem=384M", "umid=machine", f"uml_dir={self.directory}/", f"ubd0={self._disk}"),
             *(f"ubd1r={self.drive}", "root=/dev/ubda2", "rw", "quiet", "net.ifnames=0", *nics),
             *("con=null", "con0=null,fd:1", f"con1=fd:{its.fileno()}"),
         ]
-        environment = {"TMPDIR": "/dev/shm", "HOME": str(self.directory), "LD_PRELOAD": str(self._preload), "PATH": "/usr/bin:/bin"}
+        environment = uml.environment(self.directory)
         with (self.directory / "console.log").open("ab") as log, self._cloud.entered():
             self._kernel = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(its.fileno(),), start_new_session=True
@@ -152,18 +146,5 @@ class UmlGuest(Machine):
     def plug(self, cloud: Namespace, bridge: str, mac: str) -> None:
         """See `Machine.plug`."""
         assert cloud is self._cloud
-        tap = self._tap(bridge)
-        self._monitor(f"config vec{len(self._nics)}:transport=tap,ifname={tap},depth=64,mac={mac}")
-        self._nics.append((tap, mac))
-
-    def _monitor(self, command: str) -> None:
-        place = self.directory / "machine" / "mconsole"
-        own = self.directory / "monitor"
-        eventually(place.exists, "the kernel's monitor", 60.0)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
-            own.unlink(missing_ok=True)
-            asking.bind(str(own))
-            asking.settimeout(60)
-            asking.sendto(_ASKED.pack(_MAGIC, _VERSION, len(command), command.encode()), str(place))
-            error, _, length, text = _ANSWERED.unpack(asking.recv(_ANSWERED.size).ljust(_ANSWERED.size, b"\0"))
-        assert not error, text[:length].decode()
+        with self._cloud.entered():
+            uml.ask(self.directory / "machine" / "mconsole", f"config {self._add(bridge, mac).setting}")

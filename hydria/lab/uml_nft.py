@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """nft for a kernel that has none for IP: what Hydria's files say, put into the kernel by iptables.
 
-It knows the words of `templates/nftables` and no others; what it does not know is an error. A table is replaced chain by chain, not as one change:
-that nft does it as one, and what nft itself makes of the files, is tested where the kernel has it.
+It knows the words of `templates/nftables` and no others; what it does not know is an error. A table is replaced chain by chain, not as one change.
+It is for the kernel of `hydria.lab.uml_guest` alone: an amphora of a cloud has nft itself. Nothing but the standard library is imported.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ class Changes:
         self.lines: dict[str, dict[str, list[str]]] = {family: {} for family in PROGRAMS}
 
     def add(self, family: str, table: str, line: str) -> None:
+        """A line more."""
         self.lines[family].setdefault(table, []).append(line)
 
     def commit(self) -> None:
+        """Does all of it."""
         for family, program in PROGRAMS.items():
             text = "".join(f"*{table}\n" + "\n".join(lines) + "\nCOMMIT\n" for table, lines in self.lines[family].items())
             if text:
@@ -63,6 +65,7 @@ class Rule:
         self.verdict = self.words[1] if self.words[0] == "jump" else VERDICTS[self.words[0]]
 
     def take(self, word: str, text: str) -> None:
+        """What a word of the line says, and those after it that belong to it."""
         words = self.words
         if word in ("iifname", "oifname"):
             self.more += ["-i" if word == "iifname" else "-o", words.pop(0).strip('"')]
@@ -86,6 +89,7 @@ class Rule:
             sys.exit(f"{word!r} is not known here: {text}")
 
     def addresses(self, field: str) -> None:
+        """Whom packets come from, or whom they are for."""
         if field == "daddr":
             self.destinations = listed(self.words)
         elif self.words[0] == "!=":
@@ -160,6 +164,7 @@ def delete(name: str) -> Changes:
 
 
 def main() -> None:
+    """What nft is asked for by Hydria."""
     words = sys.argv[1:]
     if words[:2] == ["-c", "-f"]:
         return
