@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from agent.errors import SystemFault
 from hydria.cli import FINE
 from hydria.cli.inputs import json_option
 from hydria.cli.lab_common import must_be_root, name_option
 from hydria.cli.octavia_python import python_with_octavia
 from hydria.cli.output import visible
 from hydria.cli.status_line import status_line
+from hydria.lab import uml
 from hydria.lab.octavia_building import build
-from hydria.lab.octavia_plan import DRIVERS, MOST_MEMBERS, OctaviaPlan
+from hydria.lab.octavia_plan import DRIVERS, MACHINES, MOST_MEMBERS, OctaviaPlan
 
 if TYPE_CHECKING:
     from hydria.cli.output import Output
-    from hydria.lab.octavia_plan import Driver
+    from hydria.lab.octavia_plan import Driver, Machines
 
 
 @click.command()
@@ -38,6 +40,13 @@ if TYPE_CHECKING:
     default="hydria",
     show_default=True,
     help="What drives amphorae: Hydria's driver, or the one that Octavia brings.",
+)
+@click.option(
+    "--machines",
+    type=click.Choice(list(MACHINES)),
+    default="namespaces",
+    show_default=True,
+    help="What amphorae are whose flavor says nothing: namespaces, or kernels of their own (user-mode Linux), which serve UDP wherever this is.",
 )
 @click.option("--port", metavar="N", type=click.IntRange(1, 65_535), help="Of the API on 127.0.0.1.  [default: 9876, or the next free one]")
 @click.option("--beats", metavar="SECONDS", type=click.IntRange(1, 3600), default=3, show_default=True, help="Between two heartbeats.")
@@ -65,6 +74,7 @@ def up(
     members: int,
     topology: str,
     driver: str,
+    machines: str,
     port: int | None,
     beats: int,
     patience: int,
@@ -77,11 +87,14 @@ def up(
     """
     must_be_root()
     began = time.monotonic()
+    if machines == "uml" and (reason := uml.why_not()):
+        raise SystemFault(reason)
     wanted = OctaviaPlan(
         name=name,
         port=port or 0,
         pair=topology == "active-standby",
         driver=cast("Driver", driver),
+        machines=cast("Machines", machines),
         members=members,
         beats=beats,
         patience=patience,
@@ -109,6 +122,6 @@ def up(
         "subnets: public-subnet 192.0.2.0/24 and ipv6-public-subnet for VIPs, private-subnet 198.51.100.0/24 and ipv6-private-subnet for members"
     )
     for member, addresses in plan.places.items():
-        output.note(f"  {member}: {', '.join(addresses)}; HTTP at 80, TLS at 443")
+        output.note(f"  {member}: {', '.join(addresses)}; HTTP at 80, TLS at 443, UDP at 53")
     output.note("hydria lab shell is where clients are")
     return FINE

@@ -21,6 +21,7 @@ from hydria.lab.backends import HttpBackend
 from hydria.lab.beats import Beats
 from hydria.lab.calls import serve
 from hydria.lab.certificates import Authority
+from hydria.lab.datagrams import DatagramBackend
 from hydria.lab.record import AUTHORITY, AUTHORITY_KEY, HEARTBEAT_KEY, PLAN
 from hydria.lab.topology import CONTROLLER, HEARTBEATS, Backend, Plan
 
@@ -34,12 +35,12 @@ class Attendant:
     """Members, which may be several servers of one name, and the beats of amphorae, if they come here. To be made in the members' network."""
 
     def __init__(self, backends: Sequence[Backend], authority: Authority, beats: Beats | None = None) -> None:
-        self._backends: dict[str, list[HttpBackend]] = {}
+        self._backends: dict[str, list[HttpBackend | DatagramBackend]] = {}
         for one in backends:
             self._backends.setdefault(one.name, []).append(_backend(one, authority))
         self._verbs: dict[str, Callable[..., dict[str, Any]]] = {
-            "refuse": lambda names: self._each(names, HttpBackend.refuse),
-            "accept": lambda names: self._each(names, HttpBackend.accept),
+            "refuse": lambda names: self._each(names, lambda one: one.refuse()),
+            "accept": lambda names: self._each(names, lambda one: one.accept()),
             "answer": self._answer_with,
             "members": self._members,
         }
@@ -50,14 +51,15 @@ class Attendant:
         """Answers at a socket, for ever."""
         serve(place, self._verbs)
 
-    def _each(self, names: list[str], act: Callable[[HttpBackend], None]) -> dict[str, Any]:
+    def _each(self, names: list[str], act: Callable[[HttpBackend | DatagramBackend], None]) -> dict[str, Any]:
         for backend in itertools.chain.from_iterable(self._backends[name] for name in names):
             act(backend)
         return {}
 
     def _answer_with(self, names: list[str], path: str, status: int) -> dict[str, Any]:
         for backend in itertools.chain.from_iterable(self._backends[name] for name in names):
-            backend.statuses[path] = status
+            if isinstance(backend, HttpBackend):
+                backend.statuses[path] = status
         return {}
 
     def _members(self) -> dict[str, Any]:
@@ -70,7 +72,9 @@ class Attendant:
         }
 
 
-def _backend(one: Backend, authority: Authority) -> HttpBackend:
+def _backend(one: Backend, authority: Authority) -> HttpBackend | DatagramBackend:
+    if one.udp:
+        return DatagramBackend(one.name, address=one.address, port=one.port)
     tls = authority.server(one.name, one.address).server_context() if one.tls else None
     backend = HttpBackend(one.name, address=one.address, port=one.port, tls=tls)
     backend.statuses.update(one.statuses)

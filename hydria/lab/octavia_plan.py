@@ -40,8 +40,9 @@ CLIENT_ADDRESSES = (*(f"192.0.2.{number}/24" for number in range(201, 249)), *(f
 #: How many members there can be: all addresses below the pool, but some for the user.
 MOST_MEMBERS = 80
 _FIRST_MEMBER = 11
-#: Ports at which members answer: HTTP, and HTTP in TLS.
+#: Ports at which members answer: HTTP, and HTTP in TLS; and by UDP.
 _PLAIN, _TLS = 80, 443
+_DATAGRAMS = 53
 
 #: Who asks, where nobody says who; ids of Keystone's are written without hyphens.
 PROJECT, PROJECT_NAME = uuid.UUID("5d0e9b63-8a55-4ad1-9a2e-6f4f2ad0c1b7").hex, "lab"
@@ -87,8 +88,8 @@ class OctaviaPlan(msgspec.Struct, frozen=True, kw_only=True):
     def backends(self) -> tuple[Backend, ...]:
         """All servers of all members: by each address, plain and in TLS."""
         return tuple(
-            Backend(name, name, "", address, port, tls=port == _TLS, statuses={}, check="")
+            Backend(name, name, "", address, port, tls=port == _TLS, statuses={}, check="", udp=port == _DATAGRAMS)
             for name, addresses in self.places.items()
             for address in addresses
-            for port in (_PLAIN, _TLS)
+            for port in (_PLAIN, _TLS, _DATAGRAMS)
         )

@@ -86,6 +86,7 @@ class Backend(msgspec.Struct, frozen=True):
     tls: bool
     statuses: dict[str, int]
     check: str
+    udp: bool = False
 
 
 class Listener(msgspec.Struct, frozen=True):

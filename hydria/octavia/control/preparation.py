@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from agent.files import create_file
-from hydria.lab.octavia_plan import CONFIGURATION
+from hydria.lab.octavia_plan import CONFIGURATION, MACHINES
 from hydria.lab.record import HEARTBEAT_KEY
 from hydria.octavia import layout
 from hydria.octavia.cloud import FILE, Cloud
@@ -29,7 +29,7 @@ def prepare(directory: Path, plan: OctaviaPlan) -> None:
     needed = configuration.Cloud(
         management=cloud.named(Network, layout.MANAGEMENT).id,
         group=cloud.named(SecurityGroup, layout.MANAGEMENT_GROUP).id,
-        flavor=layout.FLAVORS[0],
+        flavor=MACHINES[plan.machines],
     )
     key = (directory / HEARTBEAT_KEY).read_text(encoding="ascii")
     text = configuration.text(directory, plan, needed, key, secrets.token_urlsafe(_PASSPHRASE))
