@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from msgspec.structs import force_setattr
 
 from compiler.graph import Listener, LoadBalancer, Node, Pool
-from compiler.ring_ids import PLACES, is_place, place_for, place_of
+from compiler.ring_ids import PLACES, place_of
+from fastpath.places import is_place, places_for
 
 _NAMESPACE = uuid.UUID("a4f1d2c8-7d0b-5e63-9f0a-3a1c52b7e9d4")
 
@@ -90,7 +91,7 @@ def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None
     assigned = _kept(wanted, previous) if previous else {}
     taken = set(assigned.values())
     rest = [member for member in wanted if member not in assigned] if assigned else wanted
-    first = [place_for(int(member[-5:], 16)) for member in rest]
+    first = places_for([int(member[-5:], 16) for member in rest])
     wished = set(first)
     if not taken and len(wished) == len(first):  # the usual case
         return dict(zip(rest, first, strict=True))

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 
 from compiler.target import Version
 from fastpath.hashing import IdBase, rehashed_twin, twin_of_rehashed
+from fastpath.places import is_place
 
 #: Places are below this; 0 is none.
 PLACES = 2**20
-#: How many numbers are places (`is_place`).
+#: How many numbers are places (`fastpath.places.is_place`).
 USABLE_PLACES = 524_098
-#: A linear congruential sequence with the full period: the factor is 1 modulo 4, the step is odd (Hull and Dobell, 1962).
-_FACTOR, _STEP = 0x9E375, 0x3C6EF
 
 #: HAProxy → the first versions of its branches whose consistent hash is as before 3.0 again (its changelog).
 _REPAIRED: dict[Version, Version] = {(3, 2): (3, 2, 7)}
@@ -39,20 +38,6 @@ def id_bases(version: Version) -> tuple[IdBase, ...]:
         if version <= _LAST_SEEN_CHANGED.get(branch, ()):
             return ("rehash",)
     return ("x4096", "rehash")
-
-
-def is_place(number: int) -> bool:
-    """Whether every release can have a server there: half the numbers below 2^20 are such."""
-    return 0 < number < PLACES and rehashed_twin(number) != 0
-
-
-def place_for(number: int) -> int:
-    """The place of whoever asks for a number below 2^20: that one, else the first of a sequence that visits all and jumps about, so that
-    numbers in a row, as in ids that somebody has made up, do not come to the same place.
-    """
-    while not is_place(number):
-        number = (number * _FACTOR + _STEP) % PLACES
-    return number
 
 
 def written(places: Mapping[str, int], haproxy: Version) -> dict[str, int]:

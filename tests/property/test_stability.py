@@ -14,8 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from compiler.identity import server_ids
-from compiler.ring_ids import PLACES, is_place
+from compiler.ring_ids import PLACES
 from compiler.weights import ring_factor
+from fastpath.places import is_place
 
 few = settings(max_examples=100, deadline=None)
 

@@ -12,7 +12,8 @@ import compiler
 from compiler.graph import LoadBalancer
 from compiler.identity import server_ids
 from compiler.index import walk
-from compiler.ring_ids import is_place, written
+from compiler.ring_ids import written
+from fastpath.places import is_place
 
 
 def load(**fields: Any) -> LoadBalancer:

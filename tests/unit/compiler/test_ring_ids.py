@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
-from compiler.ring_ids import PLACES, USABLE_PLACES, id_bases, is_place, place_for, place_of, written
+from compiler.ring_ids import PLACES, USABLE_PLACES, id_bases, place_of, written
 from compiler.target import Version
-from fastpath.hashing import Ring, Server
+from fastpath.hashing import Ring, Server, rehashed_twin
+from fastpath.places import is_place, places_for
 
 PLAIN: Version = (2, 6, 12)
 HASHING: Version = (3, 0, 11)
@@ -35,8 +37,19 @@ def test_rings_of_both_kinds_are_the_same() -> None:
     assert rings[0].pick_many(clients) == rings[1].pick_many(clients)
 
 
+def test_a_place_is_what_has_a_twin() -> None:
+    assert all(is_place(number) == (rehashed_twin(number) != 0) for number in range(1, PLACES))
+    assert not any(map(is_place, (-1, 0, PLACES, 2**70)))
+
+
+@pytest.mark.parametrize(("number", "error"), [(-1, ValueError), (PLACES, ValueError), (1.5, TypeError), ("1", TypeError)])
+def test_what_is_no_number_below_the_bound_is_refused(number: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"^number must be .*, not "):
+        places_for([1, number])
+
+
 def test_every_number_comes_to_a_place() -> None:
-    found = [place_for(number) for number in range(PLACES)]
+    found = places_for(range(PLACES))
     assert all(map(is_place, set(found)))
     assert all(place == number for number, place in enumerate(found) if is_place(number))
 
