@@ -44,8 +44,8 @@ def _sections(directory: Path, plan: OctaviaPlan, cloud: Cloud, heartbeat_key: s
         "api_settings": {
             # Who asks is what `hydria.octavia.control.front` says. With "noauth", Octavia does not count quotas.
             "auth_strategy": "testing",
-            "enabled_provider_drivers": "amphora:Amphorae of the lab,octavia:The same by another name",
-            "default_provider_driver": "amphora",
+            "enabled_provider_drivers": "hydria:Amphorae of the lab,amphora:The same as far as Octavia's own can,octavia:As amphora",
+            "default_provider_driver": "hydria" if plan.driver == "hydria" else "amphora",
             "allow_ping_health_monitors": True,
             "allow_prometheus_listeners": True,
             "allow_tls_terminated_listeners": True,
