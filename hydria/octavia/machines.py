@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from agent.clock import SystemClock, wait_until
 from agent.errors import NotFoundError
 from agent.files import create_file
 from agent.paths import STATE
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges
-from hydria.lab.kinds import KINDS
+from hydria.lab.calls import CallError
+from hydria.lab.kinds import KINDS, found
 from hydria.lab.machine import PlainMachine
 from hydria.lab.pid_one import HYPERVISOR
 from hydria.octavia.cabling import Cabling
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 #: What a machine has of its own; the rest is everybody's.
 _PLACES = ("/etc/octavia", "/var/lib/octavia", str(STATE))
 _CONFIGURATION = "etc/octavia/amphora-agent.conf"
+#: Seconds.
+_RESIGNING = 2.0
 
 
 class Machines:
@@ -74,6 +80,8 @@ class Machines:
             server = self.cloud.get(Server, identity)
         except NotFoundError:
             return False
+        if self._lab.runs(server.machine):
+            self._resign(server)
         self.cut_power(identity)
         for port in self.cloud.ports_of(identity):
             bridges.unplug(self._lab.network(HYPERVISOR), port.tap)
@@ -82,6 +90,13 @@ class Machines:
         self.cloud.delete_server(identity)
         self.cabling.filter()
         return True
+
+    def _resign(self, server: Server) -> None:
+        """Has its keepalived say that it goes (priority 0, RFC 9568 5.2.4), so that the other of a pair need not conclude it from three silent intervals."""
+        machine = found(self._lab, server.machine)
+        with suppress(CallError):  # it goes anyway
+            going = set(machine.call("signal", number=signal.SIGTERM, names=["keepalived"])["pids"])
+            wait_until(lambda: going.isdisjoint(one["pid"] for one in machine.call("processes")["processes"]), _RESIGNING, SystemClock())
 
     def disk(self, server: Server) -> Path:
         """What stays of a machine when it is switched off."""

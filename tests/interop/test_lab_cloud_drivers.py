@@ -23,6 +23,7 @@ from hydria.octavia.cloud_things import Network, Port, Route, SecurityGroup, Ser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from agent.client import AgentClient
 
@@ -173,6 +174,20 @@ def test_an_amphora_that_lost_its_power_is_said_to_be_off(octavia: Drivers, plac
     found, _ = octavia.compute("get_amphora", compute)
     assert (found["status"], found["lb_network_ip"]) == ("SHUTOFF", address)
     octavia.compute("delete", compute)
+
+
+def test_an_amphora_that_is_deleted_says_so_to_its_pair(octavia: Drivers, place: Site, tmp_path: Path) -> None:
+    """Its keepalived has the time that it takes for that."""
+    compute = octavia.build(str(uuid.uuid4()))
+    machine = place.cloud.get(Server, compute).machine
+    said, keepalived = tmp_path / "said", tmp_path / "keepalived"
+    keepalived.write_text(f"#!/bin/sh\ntrap 'sleep 0.3; echo gone >{said}; exit' TERM\necho there >{said}\nwhile :; do sleep 0.05; done\n")
+    keepalived.chmod(0o755)
+    place.lab.call(machine, "run", command=[str(keepalived)], log=str(tmp_path / "log"))
+    eventually(said.exists, "its program runs")
+    octavia.compute("delete", compute)
+    assert said.read_text() == "gone\n"
+    assert not place.lab.runs(machine)
 
 
 def test_what_cannot_be_built_leaves_nothing(octavia: Drivers, place: Site) -> None:
