@@ -7,6 +7,7 @@ BIN := .venv/bin
 JOBS ?= $(shell expr $$(nproc) + 1)
 EXTENSIONS := $(wildcard fastpath/*.pyx)
 IMAGE := build/images/hydria-debian-13.qcow2
+SSH_IMAGE := build/images/hydria-debian-13-ssh.qcow2
 DEBIAN := python3-venv haproxy keepalived nftables iproute2 openssl curl $(if $(EXTENSIONS),gcc libc6-dev python3-dev)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
@@ -23,20 +24,27 @@ demo: .venv/.runtime ## compile an example, run it alone and as a pair whose mas
 	@$(BIN)/python -m hydria.lab.demo build/failover.svg
 
 test test-slow: DEBIAN += wrk systemd procps dhcpcd-base dnsmasq-base shellcheck strace jq user-mode-linux ipvsadm iptables
+test-slow: DEBIAN += chromium
 test: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made ## all tests but those that take minutes each
 	@$(BIN)/python -m pytest -m 'not slow' --timeout 300 --reruns 1 --max-suite-reruns 5 --rerun-show-tracebacks --numprocesses $(JOBS) --dist worksteal
 
-test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made $(IMAGE) ## the tests that take minutes
+test-slow: .venv/.development .venv/octavia/.made .venv/haproxy-3.0/.made $(IMAGE) $(SSH_IMAGE) ## the tests that take minutes
 	@$(PIP) install --group fuzz
 	@$(BIN)/python -m pytest -m slow --timeout 3600
 
-test-slow test-image: DEBIAN += qemu-system-x86 seabios qemu-utils genisoimage
-test-image: .venv/.development $(IMAGE) ## boot the image of an amphora in emulated machines and use it
+# A database, a transport and a job board for Octavia; none of them runs but when a test has started it.
+test-slow: DEBIAN += postgresql mariadb-server rabbitmq-server redis-server
+test-slow test-image: DEBIAN += qemu-system-x86 seabios qemu-utils genisoimage openssh-client
+test-image: .venv/.development $(IMAGE) $(SSH_IMAGE) ## boot the image of an amphora in emulated machines and use it
 	@$(BIN)/python -m pytest tests/image --override-ini faulthandler_timeout=0
 
 # The image of this checkout; as root. images/build tells what it does.
 $(IMAGE): $(shell find images agent compiler fastpath hydria templates -type f ! -name '*.pyc' ! -name '*.so' ! -name '*.c') pyproject.toml setup.py
 	@images/build -o $@
+
+# The same with sshd, built after it: both are built in one place.
+$(SSH_IMAGE): $(IMAGE)
+	@images/build --ssh -o $@
 
 lint: .venv/.development ## style, format and types; any remark is an error
 	@$(BIN)/ruff check .

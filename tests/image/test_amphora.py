@@ -57,7 +57,7 @@ class Amphora:
 
 
 @pytest.fixture(scope="module")
-def amphora(image: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amphora]:
+def amphora(emulated: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amphora]:
     """Booted, with its agent answering and nothing on it."""
     with ExitStack() as stack:
         health_manager = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -65,7 +65,7 @@ def amphora(image: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory)
         health_manager.settimeout(60)
         controllers = f"{HOST}:{health_manager.getsockname()[1]}"
         site = Site(stack, trust)
-        guest = stack.enter_context(Guest(tmp_path_factory.mktemp("amphora"), image, trust, "amphora", controllers=controllers))
+        guest = stack.enter_context(Guest(tmp_path_factory.mktemp("amphora"), emulated, trust, "amphora", controllers=controllers))
         begun = time.monotonic()
         guest.wait_for_agent()
         yield Amphora(guest, site, health_manager, time.monotonic() - begun)

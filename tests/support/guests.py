@@ -1,7 +1,7 @@
 """Virtual machines of the image, emulated by QEMU: as Nova starts an amphora, with a shell in them that the image itself does not have.
 
-The shell comes from outside: systemd takes units from the firmware's tables (SMBIOS credentials, systemd.system-credentials(7)), so what is
-tested is the image as it is.
+The shell comes from outside: systemd 256 and newer takes units from the firmware's tables (SMBIOS credentials, systemd.system-credentials(7)), so
+what is tested is the image as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .disks import root_of
 from .machines import PORT, Machine
 from .qmp import Monitor
 
@@ -51,6 +52,21 @@ WantedBy=multi-user.target
 _WANTED = "[Unit]\nWants=test-shell.service\n"
 
 
+def with_shell(image: Path, directory: Path) -> Path:
+    """The image itself, where its systemd takes units from outside; of Debian 12's, which does not, a copy with the shell in it."""
+    copy = directory / "qemu.raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, copy], check=True)
+    with root_of(copy, directory / "qemu") as root:
+        old = 'VERSION_ID="12"' in (root / "usr/lib/os-release").read_text()
+        if old:
+            units = root / "etc/systemd/system"
+            (units / "test-shell.service").write_text(_SHELL)
+            (units / "multi-user.target.wants/test-shell.service").symlink_to("../test-shell.service")
+    if not old:
+        copy.unlink()
+    return copy if old else image
+
+
 class Guest(Machine):
     """A machine of the image at `image`, whose disk is a layer above it."""
 
@@ -60,7 +76,8 @@ class Guest(Machine):
         super().__init__(directory, trust, name, topology=topology, controllers=controllers, address=None)
         self._memory = memory
         self._disk = directory / "disk.qcow2"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image, self._disk], check=True)
+        kind = "raw" if image.suffix == ".raw" else "qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", image, self._disk], check=True)
         self._port = _free_port()
         self._qemu: subprocess.Popen[bytes] | None = None
         self._monitor: Monitor | None = None
@@ -119,10 +136,14 @@ class Guest(Machine):
 
     def press_power_button(self) -> None:
         """As Nova does to stop a machine, which then switches itself off."""
-        assert self._qemu is not None
         self.monitor.do("system_powerdown")
-        self._qemu.wait(_SWITCHING_OFF)
+        self.wait_for_its_end()
         self.cut_power()
+
+    def wait_for_its_end(self) -> None:
+        """See `Machine.wait_for_its_end`."""
+        assert self._qemu is not None
+        self._qemu.wait(_SWITCHING_OFF)
 
     @property
     def monitor(self) -> Monitor:

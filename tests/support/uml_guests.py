@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from hydria.lab import uml, uml_modules
 
+from .disks import root_of
 from .machines import PORT, Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from .agents import Trust
@@ -45,11 +46,7 @@ def prepare(image: Path, directory: Path) -> Path:
     """The image as a disk for such machines: with the kernel's modules and a shell in it."""
     disk = directory / "uml.raw"
     subprocess.run(["qemu-img", "convert", "-O", "raw", image, disk], check=True)
-    start = subprocess.run(["partx", "-sg", "-o", "START", "-n", "2", disk], check=True, capture_output=True, text=True).stdout
-    root = directory / "root"
-    root.mkdir()
-    subprocess.run(["mount", "-o", f"loop,offset={int(start) * 512}", disk, root], check=True)
-    try:
+    with root_of(disk, directory / "root") as root:
         version = subprocess.run(["linux.uml", "--version"], check=True, capture_output=True, text=True).stdout.strip()
         modules = uml_modules.PLACE / version
         shutil.copytree(modules, root / "usr/lib/modules" / modules.name, symlinks=True)
@@ -61,8 +58,6 @@ def prepare(image: Path, directory: Path) -> Path:
         (root / "usr/sbin/nft").write_text("#!/bin/sh\n")
         (root / "usr/sbin/nft").chmod(0o755)
         (units / "sysinit.target.wants/test-shell.service").symlink_to("../test-shell.service")
-    finally:
-        subprocess.run(["umount", root], check=True)
     return disk
 
 
@@ -70,9 +65,18 @@ class UmlGuest(Machine):
     """A machine whose disk is a copy of `disk`. Its management network is the bridge `management` in the namespace `cloud`."""
 
     def __init__(
-        self, directory: Path, disk: Path, trust: Trust, name: str, *, cloud: Namespace, address: str, topology: str = "SINGLE"
+        self,
+        directory: Path,
+        disk: Path,
+        trust: Trust,
+        name: str,
+        *,
+        cloud: Namespace,
+        address: str,
+        topology: str = "SINGLE",
+        keys: Sequence[str] = (),
     ) -> None:
-        super().__init__(directory, trust, name, topology=topology, controllers="", address=address)
+        super().__init__(directory, trust, name, topology=topology, controllers="", address=address, keys=keys)
         self._cloud, self._address, self._disk = cloud, address, directory / "disk.raw"
         # Not a layer above it: this kernel writes down apart from a block that the layer has it, and when it is killed between the two, the block is
         # what it was long before. No disk does that.
@@ -121,12 +125,10 @@ class UmlGuest(Machine):
             self._kernel = None
         shutil.rmtree(self.directory / "machine", ignore_errors=True)
 
-    def switch_off(self) -> None:
-        """As its administrator does, in order."""
-        self.shell.try_run("systemctl poweroff --no-block")
+    def wait_for_its_end(self) -> None:
+        """See `Machine.wait_for_its_end`."""
         assert self._kernel is not None
         self._kernel.wait(600)
-        self.cut_power()
 
     def runs(self) -> bool:
         """See `Machine.runs`."""
