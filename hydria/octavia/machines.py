@@ -8,12 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent.clock import SystemClock, wait_until
-from agent.errors import NotFoundError
+from agent.errors import NotFoundError, SystemFault
 from agent.files import create_file
 from agent.paths import STATE
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges
-from hydria.lab.calls import CallError
 from hydria.lab.kinds import KINDS, found
 from hydria.lab.machine import PlainMachine
 from hydria.lab.pid_one import HYPERVISOR
@@ -94,7 +93,7 @@ class Machines:
     def _resign(self, server: Server) -> None:
         """Has its keepalived say that it goes (priority 0, RFC 9568 5.2.4), so that the other of a pair need not conclude it from three silent intervals."""
         machine = found(self._lab, server.machine)
-        with suppress(CallError):  # it goes anyway
+        with suppress(SystemFault, OSError):  # it goes anyway, whatever is wrong with it
             going = set(machine.call("signal", number=signal.SIGTERM, names=["keepalived"])["pids"])
             wait_until(lambda: going.isdisjoint(one["pid"] for one in machine.call("processes")["processes"]), _RESIGNING, SystemClock())
 
