@@ -96,6 +96,10 @@ class AgentClient(GraphCalls):
         """Those of its listeners, pools and members; Hydria's agents have them, Octavia's do not. Raises NotFoundError then."""
         return self._get("/2.0/statistics", Statistics)
 
+    def metrics(self) -> str:
+        """Its own metrics, as Prometheus reads them; Hydria's agents have them, Octavia's do not. Raises NotFoundError then."""
+        return self._call("GET", "/metrics").content.decode(errors="replace")
+
     def rotate_certificate(self, pem: bytes) -> None:
         """Another certificate and key for the agent itself, for connections from now on."""
         self._put("/1.0/certificate", pem)

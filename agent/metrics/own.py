@@ -157,6 +157,10 @@ class OwnMetrics:
         settings, base = self._from.settings.current, self._from.paths.certificates
         files = {("agent", "", "certificate"): settings.agent_server_cert, ("agent", "", "authority"): settings.agent_server_ca}
         files |= {("loadbalancer", path.parent.name, path.stem): path for path in sorted(base.glob("*/*.pem"))}
+        for lb in self._from.haproxies.loadbalancers():
+            # Those that came with a graph are in the generation that serves.
+            serving = self._from.paths.loading(lb)
+            files |= {("loadbalancer", lb, path.stem): path.resolve() for path in sorted(serving.glob("certs/*.pem"))}
         left = {}
         for labels, path in files.items():
             if (end := self._end(path)) is not None:

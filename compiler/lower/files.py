@@ -55,7 +55,7 @@ class Files:
 
     def identity(self, node: Listener | Pool, field: str, reference: str) -> Word:
         """Certificate, chain and key. Named after the reference, not the content, so that a renewed certificate keeps its file."""
-        return self._add(f"certs/{_name(reference)}.pem", self._material.identity(reference).pem, node, field, secret=True)
+        return self._add(f"certs/{stem(reference)}.pem", self._material.identity(reference).pem, node, field, secret=True)
 
     def crt_list(self, listener: Listener) -> Word:
         """The listener's certificates with the names they answer to, the default first (5.1 crt-list)."""
@@ -73,14 +73,14 @@ class Files:
         reference = getattr(node, field)
         if not reference:
             return None
-        return self._add(f"certs/{_name(reference)}.ca.pem", self._material.authorities(reference).pem, node, field)
+        return self._add(f"certs/{stem(reference)}.ca.pem", self._material.authorities(reference).pem, node, field)
 
     def revocations(self, node: Listener | Pool, field: str) -> Word | None:
         """The revocation list that the field names."""
         reference = getattr(node, field)
         if not reference:
             return None
-        return self._add(f"certs/{_name(reference)}.crl.pem", self._material.revocations(reference).pem, node, field)
+        return self._add(f"certs/{stem(reference)}.crl.pem", self._material.revocations(reference).pem, node, field)
 
     def tls(self, node: Listener | Pool, certificates: Word | None, verify: str) -> ir.Tls:
         """The TLS parameters that listeners and pools have in common."""
@@ -110,7 +110,8 @@ class Files:
         return quoting.path(path)
 
 
-def _name(reference: str) -> str:
+def stem(reference: str) -> str:
+    """What files are called that there are because of a reference, without what kind of file each is."""
     return str(uuid.uuid5(_REFERENCES, reference))
 
 

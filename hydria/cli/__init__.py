@@ -44,6 +44,7 @@ VERBS = {
     "status": "Say what agents serve, and how it fares.",
     "top": "Show what listeners, pools and members do, again and again.",
     "try": "Have agents serve a load-balancer graph for a while; they take it back unless it is confirmed.",
+    "web": "Show a browser what agents serve, how it fares and what was changed.",
     "where": "Say where a client's request goes: which listener, policy, pool and member, and why.",
 }
 

@@ -11,6 +11,7 @@ PARTS = {
     "up": "Make a lab for a graph.",
     "status": "Say what runs, who has the VIPs, and what heartbeats tell.",
     "watch": "Show the same again and again, with requests and events as they happen.",
+    "web": "Show the same and more to a browser.",
     "load": "Make requests, say what came of them, and draw it.",
     "kill": "Have an amphora, a part of it, or a member fail.",
     "heal": "Make good what has failed.",

@@ -1,43 +1,14 @@
-"""What `hydria stats` and `hydria top` make of looks at statistics: what happens a second, what is shown and in which order. Pure."""
+"""What `hydria stats` and `hydria top` make of looks at statistics: what is shown and in which order. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
 
-from agent.statistics import Row, Statistics
+from agent.statistics import Row
+from hydria.flows import Flow, Line, Look, lines
 
-Key = tuple[str, str, str, str, str]
-
-
-class Look(NamedTuple):
-    """Statistics at `moment`, in seconds of a clock that never goes back."""
-
-    moment: float
-    statistics: Statistics
-
-
-class Flow(NamedTuple):
-    """What happened a second: sessions that began, HTTP requests, bytes from clients and to them."""
-
-    sessions: float
-    requests: float
-    received: float
-    sent: float
-
-
-class Line(NamedTuple):
-    """A row, and what happened between two looks; None where that is not known: there was one look only, or counters began anew."""
-
-    row: Row
-    flow: Flow | None
-
-    def values(self) -> dict[str, Any]:
-        """All of it by name: what `--csv` and `--json` have."""
-        given = {name: getattr(self.row, name) for name in Row.__struct_fields__}
-        return given | {f"{name}_per_second": getattr(self.flow, name, None) for name in Flow._fields}
-
+__all__ = ["COLUMNS", "SORTABLE", "Flow", "Line", "Look", "chosen", "lines", "summed"]
 
 #: Names of columns, as `--csv` and `--json` have them.
 COLUMNS = (*Row.__struct_fields__, *(f"{name}_per_second" for name in Flow._fields))
@@ -46,15 +17,6 @@ _FLOWS: dict[str, Callable[[Flow], float]] = {f"{name}_per_second": attrgetter(n
 
 #: By what one may sort.
 SORTABLE = ("weight", "sessions", "queued", "rate", "total", "requests", "received", "sent", "errors", *_FLOWS, "id", "status")
-
-
-def lines(before: Look | None, now: Look) -> list[Line]:
-    """A look, and what happened since the one before."""
-    if before is None or now.moment <= before.moment:
-        return [Line(row, None) for row in now.statistics.rows]
-    known = {_key(row): row for row in before.statistics.rows}
-    seconds = now.moment - before.moment
-    return [Line(row, _flow(known.get(_key(row)), row, seconds)) for row in now.statistics.rows]
 
 
 def chosen(found: Sequence[Line], kinds: Sequence[str], sort: str | None) -> list[Line]:
@@ -76,19 +38,3 @@ def summed(found: Sequence[Line]) -> str:
     counts = ((kinds.count(kind), kind) for kind in ("listener", "pool", "member"))
     down = sum(line.row.kind == "member" and line.row.status == "DOWN" for line in found)
     return ", ".join([*(f"{count} {kind}{'' if count == 1 else 's'}" for count, kind in counts), f"{down} down"])
-
-
-def _key(row: Row) -> Key:
-    return row.loadbalancer, row.kind, row.listener, row.pool, row.id
-
-
-def _flow(before: Row | None, now: Row, seconds: float) -> Flow | None:
-    if before is None:
-        return None
-    grown = (
-        now.total - before.total,
-        now.requests - before.requests,
-        now.received - before.received,
-        now.sent - before.sent,
-    )
-    return Flow(*(each / seconds for each in grown)) if min(grown) >= 0 else None

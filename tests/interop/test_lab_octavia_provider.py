@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from octavia_cloud import User, UserError, octavia_lab
+from support.pages import page
 from support.polling import eventually
 
 from hydria.lab.lab import CLIENTS
@@ -88,6 +89,19 @@ def test_what_amphorae_would_refuse_is_refused_at_once_and_leaves_nothing_in_err
         user.loadbalancer("l7rule", "set", "--type", "SSL_CONN_HAS_CERT", "policy", made["id"])
     assert balancer(user)["provisioning_status"] == "ACTIVE"
     assert user.answers(VIP)
+
+
+def test_the_status_page_of_a_lab_follows_what_octavia_makes(user: User) -> None:
+    with page("lab", "web", "--name", user.lab.name) as shown:
+        eventually(lambda: shown.balancer().get("listeners"), "a load balancer", 60)
+        assert shown.balancer()["vips"] == [VIP]
+        made = user.loadbalancer("create", "--name", "second", "--vip-subnet-id", "public-subnet", "--wait")
+        user.loadbalancer("listener", "create", "--name", "other", "--protocol", "TCP", "--protocol-port", "80", "--wait", "second")
+        eventually(lambda: "second" in {one["name"] for one in shown.document()["balancers"]}, "another one", 60)
+        user.loadbalancer("delete", "--cascade", "--wait", made["id"])
+        eventually(lambda: {one["name"] for one in shown.document()["balancers"]} == {"lb"}, "one again", 60)
+        assert shown.document()["agents"] == []
+        assert shown.end() == 0
 
 
 def test_statuses_and_statistics_are_told_and_a_failover_goes_through(user: User) -> None:

@@ -54,6 +54,18 @@ def test_certificates(fake: Fake) -> None:
     assert len([name for name in fake.samples() if name.startswith("hydria_agent_certificate_days_left")]) == 3
 
 
+def test_certificates_that_came_with_a_graph(fake: Fake) -> None:
+    serving = fake.certificates.parent / LB / "generations" / "3" / "certs"
+    serving.mkdir(parents=True)
+    (serving / "shop.pem").write_bytes(fake.agent.files.server_pem.read_bytes())
+    (serving / "shop.crl.pem").write_text("no certificate\n")
+    (fake.certificates.parent / LB / "loading").symlink_to("generations/3")
+    found = {name: value for name, value in fake.samples().items() if name.startswith("hydria_agent_certificate_days_left")}
+    own = found['hydria_agent_certificate_days_left{loadbalancer="",name="certificate",of="agent"}']
+    assert found[f'hydria_agent_certificate_days_left{{loadbalancer="{LB}",name="shop",of="loadbalancer"}}'] == pytest.approx(own, abs=0.1)
+    assert len(found) == 3
+
+
 def test_udp_and_sctp_listeners_have_haproxys_names(fake: Fake) -> None:
     found = fake.samples()
     assert found['octavia_listener_bytes_in_total{listener="udp"}'] == 10
