@@ -47,27 +47,26 @@ class Observer:
     def look(self) -> AgentLook:
         """What there is now. Raises AgentError."""
         self._haproxy = self._haproxy or self._client.info().haproxy_version
-        # Of IPVS, which does not know whose they are: `Served.rows`.
-        lvs = [row for row in self._client.statistics().rows if not row.loadbalancer]
         found = []
         for lb in self._client.loadbalancers():
             try:
-                status = self._client.loadbalancer_status(lb)
-                found.append(self._served(status, self._client.generations(lb), lvs))
+                found.append(self._served(self._client.loadbalancer_status(lb), self._client.generations(lb)))
             except NotFoundError:  # it has just been deleted
                 continue
+        if any(_has_lvs(each.graph) for each in found):
+            # Rows of IPVS, which does not know whose they are.
+            rows = [row for row in self._client.statistics().rows if not row.loadbalancer]
+            found = [each._replace(rows=(*each.rows, *_own(each, rows))) for each in found]
         self._forget(found)
         return AgentLook(self._clock.monotonic(), self._haproxy, tuple(found), self._ends())
 
-    def _served(self, status: Status, generations: Sequence[GenerationInfo], lvs: Sequence[Row]) -> Served:
+    def _served(self, status: Status, generations: Sequence[GenerationInfo]) -> Served:
         lb = status.loadbalancer
         serving = next((one for one in generations if one.etag == status.etag), None)
         graph = self._graph(lb, serving) if serving is not None else None
         came = [one for one in generations if one.outcome is not None and one.state != "refused"][: _LATEST + 1]
         known = {new.number: self._who(lb, old, new) for new, old in itertools.pairwise(came)}
-        own = {node.id for node, _ in walk(graph)} if graph is not None else set()
-        rows = [*status.rows, *(msgspec.structs.replace(row, loadbalancer=lb) for row in lvs if (row.pool or row.id) in own)]
-        return Served(status, tuple(rows), graph, tuple(generations), known)
+        return Served(status, tuple(status.rows), graph, tuple(generations), known)
 
     def _graph(self, lb: str, generation: GenerationInfo) -> LoadBalancer | None:
         """The graph of a generation; None where there is none."""
@@ -102,6 +101,17 @@ class Observer:
             except AgentError:  # an agent that has no metrics has the rest
                 self._expiries = now, ()
         return self._expiries[1]
+
+
+def _has_lvs(graph: LoadBalancer | None) -> bool:
+    """Whether some of it may be IPVS's; who knows, where no graph tells."""
+    return graph is None or any(listener.protocol in ("UDP", "SCTP") for listener in graph.listeners)
+
+
+def _own(served: Served, rows: Sequence[Row]) -> list[Row]:
+    ids = {node.id for node, _ in walk(served.graph)} if served.graph is not None else set()
+    lb = served.status.loadbalancer
+    return [msgspec.structs.replace(row, loadbalancer=lb) for row in rows if (row.pool or row.id) in ids]
 
 
 def expiries(metrics: str) -> tuple[Expiry, ...]:

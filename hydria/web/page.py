@@ -32,7 +32,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pool(msgspec.Struct, frozen=True, kw_only=True):
-    """As one listener uses it."""
+    """As one listener uses it. `members`: those that are not ONLINE first, if there are many; `more`: so many are not shown."""
 
     id: str
     name: str
@@ -40,6 +40,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     tone: Tone
     members: tuple[Member, ...]
+    more: int = 0
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):

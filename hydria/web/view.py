@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hydria.web.seen import Served, Sighting
     from hydria.web.watching import Picture
 
+#: Members of a pool that are shown.
+_MOST = 100
+
 
 class _Here(NamedTuple):
     """A load balancer at one agent, and what that one has said lately of it: nothing where it does not answer now."""
@@ -116,7 +119,9 @@ def _pools(first: _Here, places: Sequence[_Here], listener: str, used: set[str])
             algorithm=(given.lb_algorithm if given else "") or "",
             status=own,
             tone=words.tone(own),
-            members=members,
+            # Those with which something is the matter are what somebody looks for.
+            members=members if len(members) <= _MOST else tuple(sorted(members, key=lambda each: each.status == "ONLINE")[:_MOST]),
+            more=max(0, len(members) - _MOST),
         )
 
 

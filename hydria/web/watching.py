@@ -25,6 +25,8 @@ _KEPT = 60
 _PATIENCE = 0.8
 #: Seconds without an answer from which on an agent is told to be silent; more where looks are rare.
 _LONG = 5.0
+#: How long an agent is left alone after a look, in times of what that took: to be looked at is not to be what an agent with very many members does all day.
+_REST = 4.0
 
 
 class Fleet(Protocol):
@@ -56,6 +58,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._looking: dict[str, threading.Thread] = {}
         self._began: dict[str, float] = {}
+        self._due: dict[str, float] = {}
         self._observers: dict[str, tuple[AgentClient, Observer]] = {}
         self._seen: dict[str, Sighting] = {}
         self._flowed: dict[tuple[str, str], deque[Flow | None]] = {}
@@ -71,6 +74,8 @@ class Watcher:
             for name, client in clients.items():
                 if name in self._looking and self._looking[name].is_alive():
                     self._miss(name)
+                    continue
+                if self._clock.monotonic() < self._due.get(name, 0.0):
                     continue
                 if name not in self._observers or self._observers[name][0] is not client:
                     self._observers[name] = client, Observer(client, self._clock)
@@ -99,6 +104,8 @@ class Watcher:
             reason = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is shown, and the others are looked at
             reason = f"this is a fault of Hydria itself, please report it: {error!r}"
+        ended = self._clock.monotonic()
+        self._due[name] = ended + _REST * (ended - self._began[name])
         with self._lock:
             known = self._seen.get(name) or Sighting(name, client.amphora_id, str(client.place))
             seen = known if now is None else known._replace(amphora=client.amphora_id, place=str(client.place), now=now, before=known.now)

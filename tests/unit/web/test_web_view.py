@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pictures import DNS, LB, MEMBERS, NAME, WEB, graph, look, picture, rows, sighting, trial
+from pictures import DNS, LB, MEMBERS, NAME, WEB, graph, look, picture, row, rows, sighting, trial
 
 from agent.outcomes import Worker
 from hydria.flows import Flow
@@ -118,6 +118,13 @@ def test_certificates_are_told_by_what_they_are_for() -> None:
     assert [(one.of, one.amphora, one.tone) for one in shown.certificates] == [("agent's certificate", "amphora-1", "good")]
 
 
+def test_of_very_many_members_those_are_shown_with_which_something_is_the_matter() -> None:
+    many = [row("member", f"{number:08d}-0000-4000-8000-0000000000cc", "DOWN" if number == 140 else "UP") for number in range(150)]
+    [web, _] = only(view(picture(sighting(1, look((*UP[:2], *many)))), 0.0)).listeners
+    [pool] = web.pools
+    assert (pool.status, len(pool.members), pool.more, pool.members[0].status) == ("DEGRADED", 100, 50, "ERROR")
+
+
 def test_a_load_balancer_of_no_graph_has_ids_for_names() -> None:
     shown = only(view(picture(sighting(1, look(UP, known=None, vip_here=None))), 0.0))
     assert (shown.name, shown.vips, [one.role for one in shown.amphorae]) == (LB, (), [""])
@@ -131,7 +138,7 @@ def test_the_agents_word_for_the_whole(state: str, status: str) -> None:
 
 
 def test_a_listener_that_is_switched_off_is_shown() -> None:
-    there = look(tuple(row for row in UP if row.listener != WEB), known=graph())
+    there = look(tuple(each for each in UP if each.listener != WEB), known=graph())
     assert [(one.name, one.status, one.tone) for one in only(view(picture(sighting(1, there)), 0.0)).listeners] == [
         ("web", "OFFLINE", "quiet"),
         ("dns", "ONLINE", "good"),
