@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Looks of which it is kept what listeners did.
 _KEPT = 60
-#: Of the time between two looks, how much is waited for agents that have not answered yet.
-_PATIENCE = 0.8
+#: Of the time between two looks, how much is waited for agents that have not answered yet, and seconds at most: who wants an end waits as long.
+_PATIENCE, _MOST = 0.8, 2.0
 #: Seconds without an answer from which on an agent is told to be silent; more where looks are rare.
 _LONG = 5.0
 #: How long an agent is left alone after a look, in times of what that took: to be looked at is not to be what an agent with very many members does all day.
@@ -84,7 +84,7 @@ class Watcher:
                 self._began[name] = self._clock.monotonic()
                 self._looking[name] = threading.Thread(target=self._look_at, args=(name, *self._observers[name]), daemon=True)
                 self._looking[name].start()
-        until = self._clock.monotonic() + self._interval * _PATIENCE
+        until = self._clock.monotonic() + min(self._interval * _PATIENCE, _MOST)
         for thread in list(self._looking.values()):
             thread.join(max(0.0, until - self._clock.monotonic()))
         self._remember(list(clients))
