@@ -89,9 +89,9 @@ debian:
 	  --group bench --editable '.[octavia]'
 	@touch $@
 
-# OpenStack's tests of Octavia's API, and the Keystone that they need: `python -m benchmarks.octavia_tempest`.
+# OpenStack's tests of Octavia's API: `python -m benchmarks.octavia_tempest`.
 .venv/tempest/.made:
-	@echo '· octavia-tempest-plugin and Keystone into .venv/tempest'
+	@echo '· octavia-tempest-plugin into .venv/tempest'
 	@$(PYTHON) -m venv .venv/tempest
 	@.venv/tempest/bin/python -m pip --quiet --disable-pip-version-check --no-input install --upgrade 'pip>=25.1'
 	@.venv/tempest/bin/python -m pip --quiet --disable-pip-version-check --no-input install --group tempest

@@ -23,11 +23,11 @@ _PATIENCE, _ANSWERING = 300.0, 120.0
 
 
 @contextmanager
-def octavia_lab(label: str, **wishes: Any) -> Iterator[OctaviaLab]:
+def octavia_lab(label: str, *, with_keystone: bool = False, **wishes: Any) -> Iterator[OctaviaLab]:
     """One that is up; `wishes` are those of its plan. It is gone afterwards."""
     name = f"b{os.getpid()}-{label}"
     try:
-        yield build(OctaviaPlan(name=name, port=0, **wishes), str(PYTHON), lambda _: None)
+        yield build(OctaviaPlan(name=name, port=0, **wishes), str(PYTHON), lambda _: None, with_keystone=with_keystone)
     finally:
         record.end(name)
 

@@ -160,7 +160,7 @@ def _failovers(repetitions: int) -> Table:
     with ExitStack() as stack:
         labs = {}
         for way in WAYS:
-            wishes = {"driver": way.driver, "beats": way.beats, "patience": way.patience}
+            wishes: dict[str, Any] = {"driver": way.driver, "beats": way.beats, "patience": way.patience}
             api = Api(stack.enter_context(octavia_lab(f"f-{way.driver}", pair=True, members=2, **wishes)))
             pool = api.load_balancer()
             for name in api.lab.octavia.places:

@@ -1,6 +1,6 @@
 """octavia-tempest-plugin's API tests against a lab's control plane, and against the same one with Octavia's noop drivers: passed, failed, skipped, and why.
 
-The lab's Octavia is told to ask a Keystone, as the tests want users with roles. Networks are those of the lab: the tests are given its public one
+The lab has a Keystone, as the tests want users with roles. Networks are those of the lab: the tests are given its public one
 instead of making some (their option `test_network_override`). With noop drivers they take networks that nobody has (`test_with_noop`).
 """
 
@@ -11,11 +11,9 @@ import configparser
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +28,13 @@ from rich.console import Console
 from agent.errors import SystemFault
 from benchmarks.measuring import Table
 from benchmarks.octavia_labs import load, octavia_lab, wait
-from hydria.lab.namespaces import inside
+from hydria.lab import keystone
 from hydria.lab.octavia_lab import OctaviaLab
 from hydria.lab.octavia_plan import CONFIGURATION
-from hydria.lab.pid_one import HYPERVISOR
 
 _TEMPEST = Path(__file__).parents[1] / ".venv" / "tempest" / "bin"
-_PASSWORD = "of-a-lab"
+#: What the tests' service for networks is called.
+_NETWORKS = "network-of-tests"
 #: What is run where nothing else is said.
 TESTS = r"octavia_tempest_plugin\.tests\.api"
 _WORKERS = 3
@@ -48,6 +46,8 @@ SHORT = (
     r"(?:load_balancer|l7policy|l7rule|provider|amphora|(?:flavor|availability_zone)(?:_profile|_capabilities)?)\."
     r"|listener\.ListenerAPITest\.test_http_|pool\.PoolAPITest.*HTTP_RR|healthmonitor\..*_RR_HTTP_|member\..*\.test_HTTP_RR_)"
 )
+#: All that `SHORT` leaves out.
+REST = SHORT.replace("test_(?:", "test_(?!", 1)
 _RESULTS = ("passed", "failed", "skipped", "not ended")
 #: What a failure says that says nothing.
 _UNTOLD = "testtools.testresult.real._StringException"
@@ -84,13 +84,14 @@ def measured(tests: str, seconds: float, *, noop: bool) -> list[Test]:
     """Runs them, in a lab of their own."""
     with (
         tempfile.TemporaryDirectory() as directory,
-        octavia_lab("noop" if noop else "tempest", members=2, beats=1) as lab,
+        octavia_lab("noop" if noop else "tempest", with_keystone=True, members=2, beats=1) as lab,
         _networks(lab) as networks,
-        _keystone(lab, Path(directory)) as identity,
     ):
-        _catalogue(identity, {"load-balancer": lab.octavia.endpoint, "network": networks})
-        _configure(lab, identity, noop=noop)
-        return _tempest(lab, Path(directory), identity, tests, seconds, noop=noop)
+        kept = keystone.passwords(lab.directory)
+        lab.identity.announce(lab.identity.token(keystone.ADMIN, kept.admin), _NETWORKS, networks)
+        if noop:
+            _do_nothing(lab)
+        return _tempest(lab, Path(directory), kept.admin, tests, seconds, noop=noop)
 
 
 @contextmanager
@@ -122,93 +123,18 @@ def _networks(lab: OctaviaLab) -> Iterator[str]:
             server.shutdown()
 
 
-@contextmanager
-def _keystone(lab: OctaviaLab, directory: Path) -> Iterator[str]:
-    """Its URL, which is the same here, where the tests are, and in the lab, where Octavia is."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-    port = listening.getsockname()[1]
-    with inside(lab.network(HYPERVISOR)):
-        there = socket.create_server(("127.0.0.1", port), backlog=128)
-    url = f"http://127.0.0.1:{port}/v3"
-    configuration = directory / "keystone.conf"
-    configuration.write_text(
-        f"[database]\nconnection = sqlite:///{directory}/keystone.sqlite\n"
-        # It makes users for each class of tests, and a password is not to be found by trial here.
-        "[identity]\npassword_hash_rounds = 4\n"
-        f"[fernet_tokens]\nkey_repository = {directory}/fernet\n[credential]\nkey_repository = {directory}/credential\n"
-    )
-    urls = [word for kind in ("admin", "public", "internal") for word in (f"--bootstrap-{kind}-url", url)]
-    keys = ("--keystone-user", "root", "--keystone-group", "root")
-    for command in (
-        ("db_sync",),
-        ("fernet_setup", *keys),
-        ("credential_setup", *keys),
-        ("bootstrap", "--bootstrap-password", _PASSWORD, "--bootstrap-region-id", "lab", *urls),
-    ):
-        manage: list[str | Path] = [_TEMPEST / "keystone-manage", "--config-file", configuration, *command]
-        subprocess.run(manage, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    descriptors = [listening.fileno(), there.fileno()]
-    with (
-        listening,
-        there,
-        (directory / "keystone.log").open("wb") as log,
-        subprocess.Popen(
-            [_TEMPEST / "python", "-W", "ignore", Path(__file__).with_name("octavia_keystone.py"), *map(str, descriptors)],
-            env={**os.environ, "OS_KEYSTONE_CONFIG_FILES": str(configuration)},
-            pass_fds=descriptors,
-            stderr=log,
-        ) as process,
-    ):
-        try:
-            yield url
-        finally:
-            process.kill()
-
-
-def _catalogue(identity: str, services: dict[str, str]) -> None:
-    """Has Keystone tell where these are."""
-    user = {"name": "admin", "password": _PASSWORD, "domain": {"id": "default"}}
-    scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
-    asked = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-    _, token = _post(f"{identity}/auth/tokens", asked)
-    for kind, url in services.items():
-        made, _ = _post(f"{identity}/services", {"service": {"type": kind, "name": kind}}, token)
-        endpoint = {"service_id": made["service"]["id"], "interface": "public", "url": url, "region_id": "lab"}
-        _post(f"{identity}/endpoints", {"endpoint": endpoint}, token)
-
-
-def _post(url: str, document: dict[str, Any], token: str = "") -> tuple[dict[str, Any], str]:
-    """The answer, and the token that it brings."""
-    headers = {"Content-Type": "application/json", "X-Auth-Token": token}
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(document).encode(), headers), timeout=60) as answer:
-        return json.loads(answer.read()), answer.headers.get("X-Subject-Token", "")
-
-
-def _configure(lab: OctaviaLab, identity: str, *, noop: bool) -> None:
-    """Has Octavia's processes ask Keystone, and, for the other run, do nothing."""
+def _do_nothing(lab: OctaviaLab) -> None:
+    """Has Octavia's processes make nothing."""
     path = lab.directory / CONFIGURATION
-    found = configparser.ConfigParser(interpolation=None)
-    found.read(path)
-    found["api_settings"]["auth_strategy"] = "keystone"
-    found["keystone_authtoken"] = {
-        "www_authenticate_uri": identity,
-        "auth_url": identity,
-        "auth_type": "password",
-        "username": "admin",
-        "password": _PASSWORD,
-        "project_name": "admin",
-        "user_domain_id": "default",
-        "project_domain_id": "default",
-        "region_name": "lab",
-    }
-    if noop:
-        found["controller_worker"].update(_NOOP)
-        found["certificates"]["cert_manager"] = "noop_cert_manager"
+    found = _said(lab)
+    found["controller_worker"].update(_NOOP)
+    found["certificates"]["cert_manager"] = "noop_cert_manager"
     with path.open("w") as file:
         found.write(file)
     for role in lab.roles:
-        lab.control("stop", name=role)
-        lab.control("start", name=role)
+        if role != "keystone":
+            lab.control("stop", name=role)
+            lab.control("start", name=role)
 
     def answers() -> bool:
         try:
@@ -220,7 +146,14 @@ def _configure(lab: OctaviaLab, identity: str, *, noop: bool) -> None:
     wait(answers, "Octavia's API")
 
 
-def _tempest(lab: OctaviaLab, directory: Path, identity: str, tests: str, seconds: float, *, noop: bool) -> list[Test]:
+def _said(lab: OctaviaLab) -> configparser.ConfigParser:
+    """Octavia's configuration."""
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(lab.directory / CONFIGURATION)
+    return found
+
+
+def _tempest(lab: OctaviaLab, directory: Path, password: str, tests: str, seconds: float, *, noop: bool) -> list[Test]:
     there = directory / "tempest"
     there.mkdir()
     [package] = (_TEMPEST.parent / "lib").glob("python3*/site-packages/tempest")
@@ -234,23 +167,23 @@ def _tempest(lab: OctaviaLab, directory: Path, identity: str, tests: str, second
             "use_dynamic_credentials": True,
             "create_isolated_networks": False,
             "admin_username": "admin",
-            "admin_password": _PASSWORD,
+            "admin_password": password,
             "admin_project_name": "admin",
             "admin_domain_name": "Default",
         },
-        "identity": {"uri_v3": identity, "auth_version": "v3", "region": "lab", "v3_endpoint_type": "public"},
+        "identity": {"uri_v3": lab.octavia.identity, "auth_version": "v3", "region": "lab", "v3_endpoint_type": "public"},
         "identity-feature-enabled": {"api_v2": False, "api_v3": True},
-        "network": {"project_networks_reachable": True, "region": "lab"},
+        "network": {"project_networks_reachable": True, "region": "lab", "catalog_type": _NETWORKS},
         # The tests ask whether there are these before they ask for networks of their own, which they do not.
         "service_available": {"load_balancer": True, "neutron": True, "nova": True, "glance": True, "cinder": False, "swift": False},
         "load_balancer": {
             "region": "lab",
-            "provider": "amphora",
+            "provider": "amphora" if noop else "hydria",
             "availability_zone": "nova",
             "RBAC_test_type": "keystone_default_roles",
             "test_with_noop": noop,
             "test_with_ipv6": noop,
-            "enabled_provider_drivers": "amphora:Amphorae of the lab,octavia:The same by another name",
+            "enabled_provider_drivers": _said(lab)["api_settings"]["enabled_provider_drivers"],
             "check_interval": 0.5,
             "check_timeout": 120,
             "lb_build_interval": 0.5,
@@ -325,6 +258,7 @@ def main() -> None:
     parser.add_argument(
         "--short", dest="tests", action="store_const", const=SHORT, help="one of each kind that differs in protocol and algorithm only"
     )
+    parser.add_argument("--rest", dest="tests", action="store_const", const=REST, help="what that leaves out")
     parser.add_argument("--only", choices=("lab", "noop"), help="one of the two runs")
     parser.add_argument("--seconds", type=float, default=LONGEST, help="for each run")
     options = parser.parse_args()

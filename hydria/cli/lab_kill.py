@@ -27,8 +27,8 @@ def kill(output: Output, *, target: str, what: str, name: str) -> int:
 
     all: the power is cut. agent, haproxy, keepalived: the processes are killed; the agent brings the last two back. network: the networks of traffic
     pass nothing from it or to it, and it does not notice; cable: it does. A member refuses connections. In a lab of Octavia's an amphora may be
-    called by its id, its processes api (the worker's, too), health-manager and housekeeping can be killed, and who is to make good an amphora
-    that is off is Octavia.
+    called by its id, its processes (as `hydria lab octavia status` shows them) can be killed, and who is to make good an amphora that is off is
+    Octavia.
     """
     lab = any_lab(name)
     if isinstance(lab, OctaviaLab):

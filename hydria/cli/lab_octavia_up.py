@@ -16,8 +16,10 @@ from hydria.cli.octavia_python import python_with_octavia
 from hydria.cli.output import visible
 from hydria.cli.status_line import status_line
 from hydria.lab import uml
+from hydria.lab.keystone import ADMIN, SHELL, shell
 from hydria.lab.octavia_building import build
 from hydria.lab.octavia_plan import DRIVERS, MACHINES, MOST_MEMBERS, OctaviaPlan
+from hydria.lab.octavia_servers import servers
 
 if TYPE_CHECKING:
     from hydria.cli.output import Output
@@ -59,6 +61,27 @@ if TYPE_CHECKING:
     help="Without a heartbeat, until Octavia fails an amphora over.",
 )
 @click.option(
+    "--db",
+    metavar="URL",
+    envvar="HYDRIA_OCTAVIA_DB",
+    help="An empty database of PostgreSQL or MariaDB, which `down` empties again: postgresql://USER:PASSWORD@HOST/NAME, mysql://…  [default: SQLite]",
+)
+@click.option(
+    "--transport",
+    metavar="URL",
+    envvar="HYDRIA_OCTAVIA_TRANSPORT",
+    help="A virtual host of RabbitMQ, rabbit://USER:PASSWORD@HOST/VHOST; API and worker are two processes then.  [default: within one process]",
+)
+@click.option(
+    "--jobboard",
+    metavar="URL",
+    envvar="HYDRIA_OCTAVIA_JOBBOARD",
+    help="A Redis, redis://:PASSWORD@HOST:PORT/NUMBER: what a worker that dies leaves undone, a second one does. Wants --transport.",
+)
+@click.option(
+    "--keystone", is_flag=True, help="With a Keystone, a project and users who have passwords; without, whoever asks is an administrator."
+)
+@click.option(
     "--python",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -78,6 +101,10 @@ def up(
     port: int | None,
     beats: int,
     patience: int,
+    db: str | None,
+    transport: str | None,
+    jobboard: str | None,
+    keystone: bool,
     python: Path | None,
 ) -> int:
     """Start Octavia in a lab, with networks (public, private), members and clients, and print what a shell is to know for `openstack`.
@@ -99,10 +126,12 @@ def up(
         beats=beats,
         patience=patience,
     )
-    interpreter = python_with_octavia(python)
+    named = servers(db, transport, jobboard)
+    more = {driver.module: driver.package for driver in named.drivers}
+    interpreter = python_with_octavia(python, {**more, **({"keystone": "keystone"} if keystone else {})})
     with status_line(output) as write:
-        lab = build(wanted, interpreter, lambda step: write(f"making {step}"))
-    plan = lab.octavia
+        lab = build(wanted, interpreter, lambda step: write(f"making {step}"), servers=named, with_keystone=keystone)
+    plan, environment = lab.octavia, lab.environment
     if output.json:
         output.document(
             {
@@ -110,14 +139,20 @@ def up(
                 "lab": name,
                 "directory": str(lab.directory),
                 "endpoint": plan.endpoint,
-                "environment": plan.environment,
+                "environment": environment,
                 "members": plan.places,
                 "seconds": round(time.monotonic() - began, 1),
             }
         )
         return FINE
-    click.echo(visible(f"export {' '.join(f'{key}={value}' for key, value in plan.environment.items())}"))
+    click.echo(visible(shell(environment)))
     output.note(f"lab {name}: Octavia's API is at {plan.endpoint}, its files are in {lab.directory}")
+    if keystone:
+        output.note(
+            f"Keystone is at {plan.identity}; what a shell is told for the administrator is in {lab.directory / SHELL.format(ADMIN)}"
+        )
+    if db:
+        output.note("`hydria lab octavia down` removes all tables of that database")
     output.note(
         "subnets: public-subnet 192.0.2.0/24 and ipv6-public-subnet for VIPs, private-subnet 198.51.100.0/24 and ipv6-private-subnet for members"
     )

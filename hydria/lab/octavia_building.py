@@ -7,19 +7,19 @@ import os
 import secrets
 import socket
 import sys
-import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.errors import ConflictError, SystemFault
+from agent.errors import ConflictError
 from agent.files import create_file
 from hydria import pki
-from hydria.lab import bridges, record
+from hydria.lab import bridges, keystone, octavia_given, record
 from hydria.lab.building import launch
-from hydria.lab.calls import CallError
 from hydria.lab.certificates import Authority
 from hydria.lab.lab import CLIENTS, MEMBERS
+from hydria.lab.namespaces import inside
 from hydria.lab.octavia_lab import OctaviaLab
 from hydria.lab.octavia_plan import (
     AUTHORITY_SECRET,
@@ -29,52 +29,61 @@ from hydria.lab.octavia_plan import (
     CONTROL_LOG,
     HYPERVISOR_ADDRESSES,
     MEMBERS_LOG,
-    MEMBERS_SOCKET,
     OCTAVIA,
     PRIVATE,
     PUBLIC,
     SECRETS,
     OctaviaPlan,
 )
+from hydria.lab.octavia_servers import OWN, Servers
+from hydria.lab.octavia_starting import await_octavia
 from hydria.lab.pid_one import HYPERVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: The port that everybody knows, and how many others are tried after it.
-FIRST_PORT, _PORTS = 9876, 100
+#: The ports that everybody knows, and how many others are tried after each.
+FIRST_PORT, _KEYSTONE_PORT, _PORTS = 9876, 5000, 100
 #: Days.
 _VALID = 365
-#: Seconds for Octavia to start, on a machine that has other things to do; for one question; between two looks.
-_STARTING, _ASKING, _BETWEEN = 240.0, 2.0, 0.05
-#: Characters of a log that are told.
-_TOLD = 2000
 
 
-def build(plan: OctaviaPlan, python: str, tell: Callable[[str], None]) -> OctaviaLab:
+def build(
+    plan: OctaviaPlan, python: str, tell: Callable[[str], None], *, servers: Servers = OWN, with_keystone: bool = False
+) -> OctaviaLab:
     """A lab. `python`: an interpreter that has Octavia; with the port 0 the plan's is one that is free. Raises AgentError, CallError, OSError."""
     directory = record.begin(plan.name)
     try:
-        with _listening(plan.port) as listening:
-            plan = msgspec.structs.replace(plan, port=listening.getsockname()[1])
+        with ExitStack() as stack:
+            listening = stack.enter_context(_listening("Octavia's API", plan.port, FIRST_PORT))
+            identity = stack.enter_context(_listening("Keystone", 0, _KEYSTONE_PORT)) if with_keystone else None
+            plan = msgspec.structs.replace(plan, port=_port(listening), keystone=_port(identity) if identity else 0)
+            if servers.urls:
+                tell("sure of the servers that are named")
+                octavia_given.take(directory, servers, python)
             tell("certificates")
             _write(directory, plan)
             tell("hypervisor and networks")
             launch(directory)
             lab = OctaviaLab(directory)
             _networks(lab)
-            tell("Octavia")
+            octavia_given.reach(lab, servers)
+            sockets = [listening]
+            if identity:
+                with inside(lab.network(HYPERVISOR)):
+                    sockets += [identity, stack.enter_context(_listening("Keystone", plan.keystone, _KEYSTONE_PORT))]
+            tell("Keystone and Octavia" if with_keystone else "Octavia")
             # What it says of itself when it starts is not for us; that it is in a lab is in its configuration.
             lab.call(
                 HYPERVISOR,
                 "run",
                 command=[python, "-W", "ignore", "-m", "hydria.octavia.control", str(directory)],
                 log=str(directory / CONTROL_LOG),
-                giving=[listening.fileno()],
+                giving=[each.fileno() for each in sockets],
             )
         _members(lab)
-        _await(lab)
+        await_octavia(lab)
         (directory / record.UP).touch()
         lab.tell("up")
     except BaseException:
@@ -83,15 +92,19 @@ def build(plan: OctaviaPlan, python: str, tell: Callable[[str], None]) -> Octavi
     return lab
 
 
-def _listening(wanted: int) -> socket.socket:
+def _listening(whose: str, wanted: int, first: int) -> socket.socket:
     """Where the user is: here, and not in the lab. Raises ConflictError."""
-    for port in (wanted,) if wanted else range(FIRST_PORT, FIRST_PORT + _PORTS):
+    for port in (wanted,) if wanted else range(first, first + _PORTS):
         try:
             return socket.create_server(("127.0.0.1", port), backlog=128)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
-    ports = f"port {wanted}" if wanted else f"ports {FIRST_PORT} to {FIRST_PORT + _PORTS - 1}"
-    raise ConflictError(f"Octavia's API cannot listen on 127.0.0.1, {ports}: {reason}; name another one with --port")
+    ports = f"port {wanted}" if wanted else f"ports {first} to {first + _PORTS - 1}"
+    raise ConflictError(f"{whose} cannot listen on 127.0.0.1, {ports}: {reason}; name another one with --port")
+
+
+def _port(listening: socket.socket) -> int:
+    return int(listening.getsockname()[1])
 
 
 def _write(directory: Path, plan: OctaviaPlan) -> None:
@@ -106,6 +119,8 @@ def _write(directory: Path, plan: OctaviaPlan) -> None:
         **{f"pki/{name}": file for name, file in pki.authority_files(made).items()},
         **{f"pki/controllers/lab/{name}": file for name, file in pki.controller_files(made, "lab", _VALID)[1].items()},
     }
+    if plan.keystone:
+        keystone.invent(directory)
     for name, (content, mode) in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,35 +161,3 @@ def _networks(lab: OctaviaLab) -> None:
 def _members(lab: OctaviaLab) -> None:
     command = [sys.executable, "-m", "hydria.lab.octavia_members", str(lab.directory)]
     lab.call(HYPERVISOR, "run", command=command, log=str(lab.directory / MEMBERS_LOG), network=MEMBERS)
-
-
-def _await(lab: OctaviaLab) -> None:
-    """Returns when the API answers, its other processes run, and members are there. Raises SystemFault."""
-    until = time.monotonic() + _STARTING
-    while not _serves(lab) or not (lab.directory / MEMBERS_SOCKET).exists():
-        if time.monotonic() > until or not _runs(lab):
-            said = "\n".join(_end_of(lab.directory / log) for log in (CONTROL_LOG, MEMBERS_LOG))
-            raise SystemFault(f"Octavia does not start; it said:\n{said}")
-        time.sleep(_BETWEEN)
-
-
-def _serves(lab: OctaviaLab) -> bool:
-    try:
-        lab.ask("/v2.0/lbaas/providers", _ASKING)
-        return None not in lab.roles.values()
-    except (OSError, CallError):
-        return False
-
-
-def _runs(lab: OctaviaLab) -> bool:
-    """Whether whoever starts Octavia's processes is there, and the API's has not ended."""
-    if not any("hydria.octavia.control" in one["command"] for one in lab.processes(HYPERVISOR)):
-        return False
-    try:
-        return None not in lab.roles.values()
-    except CallError:  # not yet
-        return True
-
-
-def _end_of(log: Path) -> str:
-    return log.read_text(errors="replace")[-_TOLD:] if log.exists() else ""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import NotFoundError, SystemFault
-from hydria.lab import calls, record
+from hydria.lab import calls, keystone, record
 from hydria.lab.lab import Lab
 from hydria.lab.octavia_plan import CONTROL_SOCKET, MEMBERS_SOCKET, OCTAVIA, OctaviaPlan
 
@@ -40,11 +40,35 @@ class OctaviaLab(Lab):
         found: dict[str, int | None] = self.control("roles")["roles"]
         return found
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `openstack` wants to be told: for the lab's own user, where somebody asks who it is."""
+        return self.environment_of(keystone.USER)
+
+    def environment_of(self, who: str) -> dict[str, str]:
+        """The same for one of `hydria.lab.keystone`'s users."""
+        plan = self.octavia
+        if not plan.keystone:
+            return plan.environment
+        return keystone.environment(plan.identity, who, keystone.passwords(self.directory).of(who))
+
+    @property
+    def identity(self) -> keystone.Keystone:
+        """Who says who asks."""
+        return keystone.Keystone(self.octavia.identity)
+
+    @cached_property
+    def _token(self) -> dict[str, str]:
+        """The header with which an administrator asks; it is valid for longer than this object."""
+        if not self.octavia.keystone:
+            return {}
+        return {"X-Auth-Token": self.identity.token(keystone.ADMIN, keystone.passwords(self.directory).admin)}
+
     def ask(self, path: str, timeout: float = _PATIENCE) -> dict[str, Any]:
-        """What the API answers to a GET. Raises SystemFault where that is an error; OSError."""
+        """What the API answers to a GET of an administrator. Raises SystemFault where that is an error; OSError."""
         connection = http.client.HTTPConnection("127.0.0.1", self.octavia.port, timeout=timeout)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=self._token)
             answer = connection.getresponse()
             text = answer.read()
         except http.client.HTTPException as error:

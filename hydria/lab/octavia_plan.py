@@ -16,6 +16,10 @@ from hydria.lab.topology import Backend
 OCTAVIA = "octavia.json"
 #: Octavia's configuration, and where its processes are asked for (`hydria.lab.calls`).
 CONFIGURATION, CONTROL_SOCKET, CONTROL_LOG = "octavia.conf", "control.sock", "control.log"
+#: Octavia's workers, where they are processes of their own.
+WORKER, SECOND_WORKER = "worker", "worker-2"
+#: What is said by who leads to servers outside.
+RELAY_LOG = "relay.log"
 #: Where members are seen to.
 MEMBERS_SOCKET, MEMBERS_LOG = "members.sock", "members.log"
 #: All of a lab's sockets that are no machines'.
@@ -47,6 +51,9 @@ _DATAGRAMS = 53
 #: Who asks, where nobody says who; ids of Keystone's are written without hyphens.
 PROJECT, PROJECT_NAME = uuid.UUID("5d0e9b63-8a55-4ad1-9a2e-6f4f2ad0c1b7").hex, "lab"
 
+#: The one region of which Keystone tells.
+REGION = "lab"
+
 #: Amphora drivers, by what `--driver` calls them.
 Driver = Literal["hydria", "octavia"]
 DRIVERS: dict[Driver, str] = {"hydria": "hydria", "octavia": "amphora_haproxy_rest_driver"}
@@ -57,7 +64,9 @@ MACHINES: dict[Machines, str] = {"namespaces": "hydria", "uml": "uml"}
 
 
 class OctaviaPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """`port` of the API on 127.0.0.1; `beats`, `patience`: seconds between two heartbeats, and without one until an amphora is failed over."""
+    """`port` of the API on 127.0.0.1, `keystone` that of who says who asks, 0 for nobody; `beats`, `patience`: seconds between two heartbeats, and
+    without one until an amphora is failed over.
+    """
 
     name: str
     port: int
@@ -67,6 +76,7 @@ class OctaviaPlan(msgspec.Struct, frozen=True, kw_only=True):
     members: int = 3
     beats: int = 3
     patience: int = 30
+    keystone: int = 0
 
     @property
     def endpoint(self) -> str:
@@ -74,8 +84,13 @@ class OctaviaPlan(msgspec.Struct, frozen=True, kw_only=True):
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def identity(self) -> str:
+        """Keystone's URL, which is the same in the lab and where the user is."""
+        return f"http://127.0.0.1:{self.keystone}/v3"
+
+    @property
     def environment(self) -> dict[str, str]:
-        """What `openstack` wants to be told, and nothing else."""
+        """What `openstack` wants to be told where nobody asks who it is: see `OctaviaLab.environment`."""
         return {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": self.endpoint}
 
     @property

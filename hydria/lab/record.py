@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from agent.clock import SystemClock, wait_until
 from agent.errors import ConflictError, InvalidRequest, NotFoundError, SystemFault
 from agent.services.records import Identity
+from hydria.lab import octavia_given
 from hydria.lab.pid_one import HYPERVISOR_RECORD, LAUNCHER_RECORD
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def found(name: str) -> Path:
 
 
 def end(name: str) -> bool:
-    """Ends a lab, however far it has come; whether there was anything. Raises SystemFault, OSError."""
+    """Ends a lab, however far it has come; whether there was anything. Raises SystemFault, also where something of it is left in a server
+    that it was given; OSError.
+    """
     directory = place(name)
     if not directory.is_dir():
         return False
@@ -93,9 +96,12 @@ def end(name: str) -> bool:
             identity.signal(signal.SIGKILL)
             if not wait_until(lambda identity=identity: not identity.alive(), _ENDING, SystemClock()):  # type: ignore[misc]
                 raise SystemFault(f"process {identity.pid} of lab {name} does not end")
-    shutil.rmtree(directory)
-    with suppress(OSError):  # others are there
-        directory.parent.rmdir()
+    try:
+        octavia_given.leave(directory)
+    finally:
+        shutil.rmtree(directory)
+        with suppress(OSError):  # others are there
+            directory.parent.rmdir()
     return True
 
 

@@ -18,6 +18,7 @@ from hydria.lab.lab import CLIENTS
 from hydria.lab.namespaces import inside
 from hydria.lab.octavia_building import build
 from hydria.lab.octavia_plan import OctaviaPlan
+from hydria.lab.octavia_servers import OWN, Servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,9 @@ class UserError(Exception):
 class User:
     """Who uses a lab."""
 
-    def __init__(self, lab: OctaviaLab) -> None:
+    def __init__(self, lab: OctaviaLab, environment: dict[str, str] | None = None) -> None:
         self.lab = lab
+        self.environment = lab.environment if environment is None else environment
 
     def openstack(self, *arguments: str) -> Any:
         """What the command shows, as JSON; None where it shows nothing. Raises UserError."""
@@ -47,7 +49,7 @@ class User:
             capture_output=True,
             text=True,
             check=False,
-            env={**environment, **self.lab.octavia.environment},
+            env={**environment, **self.environment},
         )
         if done.returncode != 0:
             raise UserError(done.stderr.strip())
@@ -96,10 +98,11 @@ def _in_json(arguments: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextmanager
-def octavia_lab(label: str, **wishes: Any) -> Iterator[User]:
+def octavia_lab(label: str, servers: Servers = OWN, *, with_keystone: bool = False, **wishes: Any) -> Iterator[User]:
     """One that is up."""
     name = lab_name(label)
+    plan = OctaviaPlan(name=name, port=0, **wishes)
     try:
-        yield User(build(OctaviaPlan(name=name, port=0, **wishes), str(PYTHON), lambda _: None))
+        yield User(build(plan, str(PYTHON), lambda _: None, servers=servers, with_keystone=with_keystone))
     finally:
         record.end(name)

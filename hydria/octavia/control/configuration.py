@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
-from hydria.lab.octavia_plan import CONTROLLER, DRIVERS, HEARTBEATS, SECRETS
+from hydria.lab.octavia_plan import CONTROLLER, DRIVERS, HEARTBEATS, REGION, SECRETS
+from hydria.lab.octavia_servers import namespace, user_and_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from hydria.lab.octavia_plan import OctaviaPlan
+    from hydria.lab.octavia_servers import Servers
 
-#: File of Octavia's database, in the lab's directory.
-DATABASE = "octavia.sqlite"
+#: Files of Octavia's database, and of what TaskFlow keeps of jobs, in the lab's directory.
+DATABASE, JOBS = "octavia.sqlite", "jobs.sqlite"
 
 #: Seconds that somebody who wants to write waits for others who do.
 _WRITERS = 60
+#: Seconds until a worker that is silent has lost its job to another one.
+_CLAIMED = 15
+#: Seconds that RabbitMQ keeps the queue of somebody who has gone.
+_FORGOTTEN = 60
 #: Tries, and seconds between two of them: a machine is there after a second or two.
 _BOOTING = (120, 1)
 _CONNECTING = (120, 1)
@@ -30,32 +37,92 @@ class Cloud(NamedTuple):
     flavor: str
 
 
-def text(directory: Path, plan: OctaviaPlan, cloud: Cloud, heartbeat_key: str, passphrase: str) -> str:
-    """The file. `passphrase`: with which certificates of agents are kept in the database, 32 characters."""
-    sections = _sections(directory, plan, cloud, heartbeat_key, passphrase)
-    return "\n".join(f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in options.items()) for name, options in sections.items())
+class Secrets(NamedTuple):
+    """`passphrase`: with which certificates of agents are kept in the database, 32 characters. `service`: Octavia's password with Keystone."""
+
+    heartbeat_key: str
+    passphrase: str
+    service: str = ""
 
 
-def _sections(directory: Path, plan: OctaviaPlan, cloud: Cloud, heartbeat_key: str, passphrase: str) -> Mapping[str, Mapping[str, object]]:
+def text(directory: Path, plan: OctaviaPlan, cloud: Cloud, servers: Servers, secret: Secrets) -> str:
+    """The file. `servers`: as they are reached in the lab."""
+    sections = {
+        **_sections(directory, plan, cloud, secret),
+        **_own_or_given(directory, plan, servers),
+        **(_keystone(plan, secret.service) if plan.keystone else {}),
+    }
+    # What begins with a dollar is an option's name to oslo.config.
+    return "\n".join(
+        f"[{name}]\n" + "".join(f"{key} = {value}\n".replace("$", "$$") for key, value in options.items())
+        for name, options in sections.items()
+    )
+
+
+def _own_or_given(directory: Path, plan: OctaviaPlan, servers: Servers) -> Mapping[str, Mapping[str, object]]:
+    own = {
+        "connection": f"sqlite:///{directory / DATABASE}?timeout={_WRITERS}",
+        # Has no meaning for SQLite, which refuses it; this is "none".
+        "pool_timeout": "",
+        # Nobody waits for a disk: a lab does not outlive its machine's power.
+        "sqlite_synchronous": False,
+    }
+    transport = {"transport_url": servers.transport or "fake://", "host": plan.name, "use_stderr": True}
+    return {
+        "DEFAULT": transport,
+        "database": {"connection": servers.db} if servers.db else own,
+        # A queue that nobody has any more goes soon, for `down` to leave nothing.
+        **({"oslo_messaging_rabbit": {"rabbit_transient_queues_ttl": _FORGOTTEN}} if servers.transport else {}),
+        **({"task_flow": _job_board(directory, plan, servers.jobboard)} if servers.jobboard else {}),
+    }
+
+
+def _job_board(directory: Path, plan: OctaviaPlan, url: str) -> Mapping[str, object]:
+    split, (user, password) = urlsplit(url), user_and_password(url)
+    return {
+        "jobboard_enabled": True,
+        "jobboard_backend_driver": "redis_taskflow_driver",
+        "jobboard_backend_hosts": split.hostname,
+        "jobboard_backend_port": split.port,
+        "jobboard_redis_backend_db": split.path.strip("/") or 0,
+        **({"jobboard_backend_username": user} if user else {}),
+        **({"jobboard_backend_password": password} if password else {}),
+        "jobboard_backend_namespace": namespace(plan.name),
+        "jobboard_expiration_time": _CLAIMED,
+        # Beside Octavia's tables it cannot be: both keep their version in a table of the same name.
+        "persistence_connection": f"sqlite:///{directory / JOBS}?timeout={_WRITERS}",
+    }
+
+
+def _keystone(plan: OctaviaPlan, password: str) -> Mapping[str, Mapping[str, object]]:
+    return {
+        "keystone_authtoken": {
+            "www_authenticate_uri": plan.identity,
+            "auth_url": plan.identity,
+            "auth_type": "password",
+            "username": "octavia",
+            "password": password,
+            "project_name": "service",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+            "region_name": REGION,
+            "service_token_roles_required": True,
+        }
+    }
+
+
+def _sections(directory: Path, plan: OctaviaPlan, cloud: Cloud, secret: Secrets) -> Mapping[str, Mapping[str, object]]:
     pki = directory / "pki"
     driving = pki / "controllers" / "lab"
     return {
-        "DEFAULT": {"transport_url": "fake://", "host": plan.name, "use_stderr": True},
         "api_settings": {
-            # Who asks is what `hydria.octavia.control.front` says. With "noauth", Octavia does not count quotas.
-            "auth_strategy": "testing",
+            # Who asks is what Keystone says, or else `hydria.octavia.control.front`. With "noauth", Octavia does not count quotas.
+            "auth_strategy": "keystone" if plan.keystone else "testing",
             "enabled_provider_drivers": "hydria:Amphorae of the lab,amphora:The same as far as Octavia's own can,octavia:As amphora",
             "default_provider_driver": "hydria" if plan.driver == "hydria" else "amphora",
             "allow_ping_health_monitors": True,
             "allow_prometheus_listeners": True,
             "allow_tls_terminated_listeners": True,
-        },
-        "database": {
-            "connection": f"sqlite:///{directory / DATABASE}?timeout={_WRITERS}",
-            # Has no meaning for SQLite, which refuses it; this is "none".
-            "pool_timeout": "",
-            # Nobody waits for a disk: a lab does not outlive its machine's power.
-            "sqlite_synchronous": False,
         },
         "certificates": {
             "cert_manager": "local_cert_manager",
@@ -63,7 +130,7 @@ def _sections(directory: Path, plan: OctaviaPlan, cloud: Cloud, heartbeat_key: s
             "cert_generator": "local_cert_generator",
             "ca_certificate": pki / "server_ca.pem",
             "ca_private_key": pki / "server_ca.key",
-            "server_certs_key_passphrase": passphrase,
+            "server_certs_key_passphrase": secret.passphrase,
         },
         "controller_worker": {
             "amphora_driver": DRIVERS[plan.driver],
@@ -96,7 +163,7 @@ def _sections(directory: Path, plan: OctaviaPlan, cloud: Cloud, heartbeat_key: s
             "bind_ip": CONTROLLER,
             "bind_port": HEARTBEATS,
             "controller_ip_port_list": f"{CONTROLLER}:{HEARTBEATS}",
-            "heartbeat_key": heartbeat_key,
+            "heartbeat_key": secret.heartbeat_key,
             "heartbeat_interval": plan.beats,
             "heartbeat_timeout": plan.patience,
             "health_update_threads": 1,

@@ -1,4 +1,7 @@
-"""Octavia's database in a file of SQLite: made without migrations, which SQLite cannot run, and locked as Octavia means it to be.
+"""Octavia's database: made by Octavia's migrations where these can run, else of its models; in a file of SQLite locked as Octavia means it to be.
+
+Octavia's migrations are written for MySQL and MariaDB. SQLite cannot run them, because it alters no constraints; PostgreSQL cannot, because one
+drops a primary key by the name that it has with MySQL.
 
 Octavia reads with FOR UPDATE what it is about to change, and other databases lock that row then. SQLite has one lock for writers, and takes it late:
 so two would see the same row and both change it, or one would find that what it has read is old, and fail. Here FOR UPDATE takes the lock at once.
@@ -6,6 +9,8 @@ so two would see the same row and both change it, or one would find that what it
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 from octavia.common import constants
@@ -13,9 +18,13 @@ from octavia.db import base_models, models
 from sqlalchemy import Engine, Pool, create_engine, event
 from sqlalchemy.orm import Session
 
+from agent.errors import SystemFault
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Characters that are told of what has gone wrong.
+_TOLD = 1500
 #: The words of which Octavia has a table each.
 _WORDS: tuple[tuple[Any, tuple[str, ...]], ...] = (
     (models.ProvisioningStatus, constants.SUPPORTED_PROVISIONING_STATUSES),
@@ -34,12 +43,27 @@ _WORDS: tuple[tuple[Any, tuple[str, ...]], ...] = (
 )
 
 
+def furnish(url: str, configuration: Path) -> None:
+    """Makes the tables of the database of a server, that Octavia's configuration names. Raises SystemFault, and what SQLAlchemy raises."""
+    engine = create_engine(url)
+    if engine.dialect.name == "mysql":
+        manage(configuration, "upgrade", "head")
+    else:
+        _fill(engine)
+        # As after all migrations, for those of Octavia's next versions.
+        manage(configuration, "stamp", "head")
+
+
 def create(path: Path) -> None:
-    """Makes it, with what must be in it before anybody asks."""
+    """Makes a file of SQLite, with what must be in it before anybody asks."""
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         # Who reads does not wait for who writes. It stays so: the file knows.
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    _fill(engine)
+
+
+def _fill(engine: Engine) -> None:
     base_models.BASE.metadata.create_all(engine)
     with Session(engine) as session:
         session.add_all(model(name=name) for model, names in _WORDS for name in names)
@@ -49,6 +73,22 @@ def create(path: Path) -> None:
             session.flush()
         session.commit()
     engine.dispose()
+
+
+def manage(configuration: Path, *words: str) -> None:
+    """`octavia-db-manage`, as it is. Raises SystemFault."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "from octavia.db.migration.cli import main; main()",
+        "--config-file",
+        str(configuration),
+    ]
+    done = subprocess.run([*command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemFault(f"octavia-db-manage {' '.join(words)}: {(done.stderr or done.stdout).strip()[-_TOLD:]}")
 
 
 def _deleted() -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -19,13 +20,22 @@ _REASONS = {200: "200 OK", 404: "404 Not Found"}
 
 
 class Front:
-    """`lookups`: what is answered for a path and its query, None where that is Octavia's to answer. `project`: who asks, where nobody says who."""
+    """`lookups`: what is answered for a path and its query, None where that is Octavia's to answer. `project`: who asks, where nobody says who;
+    None where that is Octavia's to find out. `one_writer`: the database takes one change at a time.
+    """
 
-    def __init__(self, api: Application, lookups: Callable[[str, list[tuple[str, str]]], Answer | None], project: str) -> None:
+    def __init__(
+        self,
+        api: Application,
+        lookups: Callable[[str, list[tuple[str, str]]], Answer | None],
+        project: str | None,
+        *,
+        one_writer: bool = True,
+    ) -> None:
         self._api = api
         self._lookups = lookups
         self._project = project
-        self._changing = threading.Lock()
+        self._changing = threading.Lock() if one_writer else nullcontext()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """As PEP 3333 has it."""
@@ -36,10 +46,9 @@ class Front:
                 status, document = answer
                 start_response(_REASONS[status], [("Content-Type", "application/json")])
                 return [json.dumps(document).encode()]
-        if not environ.get("HTTP_X_PROJECT_ID"):
-            environ["HTTP_X_PROJECT_ID"] = self._project
-        if not environ.get("HTTP_X_ROLES"):
-            environ["HTTP_X_ROLES"] = _ROLES
+        if self._project is not None:
+            environ["HTTP_X_PROJECT_ID"] = environ.get("HTTP_X_PROJECT_ID") or self._project
+            environ["HTTP_X_ROLES"] = environ.get("HTTP_X_ROLES") or _ROLES
         if reading:
             return self._api(environ, start_response)
         # There is one lock for all who write to the database: who waits here does not wait there, with something half done.

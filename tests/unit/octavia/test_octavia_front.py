@@ -42,16 +42,16 @@ class Api:
         time.sleep(0.02)
         with self._lock:
             self._now -= 1
-            self.projects.append(environ["HTTP_X_PROJECT_ID"])
-            self.roles.append(environ["HTTP_X_ROLES"])
+            self.projects.append(environ.get("HTTP_X_PROJECT_ID", ""))
+            self.roles.append(environ.get("HTTP_X_ROLES", ""))
         start_response("200 OK", [])
         return [b"octavia"]
 
 
 class Asked:
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, project: str | None = PROJECT, *, one_writer: bool = True) -> None:
         self.api = Api()
-        self._front = Front(self.api, Lookups(cloud), PROJECT)
+        self._front = Front(self.api, Lookups(cloud), project, one_writer=one_writer)
 
     def __call__(self, path: str, query: str = "", method: str = "GET", **headers: str) -> tuple[str, bytes]:
         said: list[str] = []
@@ -123,8 +123,15 @@ def test_nobody_is_the_labs_project(ask: Asked) -> None:
     assert ask("/v2.0/networks", method="POST") == ("200 OK", b"octavia")
 
 
-@pytest.mark.parametrize(("method", "most"), [("POST", 1), ("GET", 4)])
-def test_changes_are_made_one_after_the_other(ask: Asked, method: str, most: int) -> None:
+def test_where_keystone_says_who_asks_nobody_else_does(cloud: Cloud) -> None:
+    ask = Asked(cloud, project=None)
+    assert ask("/v2.0/lbaas/loadbalancers") == ("200 OK", b"octavia")
+    assert (ask.api.projects, ask.api.roles) == ([""], [""])
+
+
+@pytest.mark.parametrize(("method", "one_writer", "most"), [("POST", True, 1), ("POST", False, 4), ("GET", True, 4)])
+def test_changes_are_made_one_after_the_other_where_the_database_wants_that(cloud: Cloud, method: str, one_writer: bool, most: int) -> None:
+    ask = Asked(cloud, one_writer=one_writer)
     threads = [threading.Thread(target=ask, args=("/v2.0/lbaas/listeners", "", method)) for _ in range(4)]
     for each in threads:
         each.start()
