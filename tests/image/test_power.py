@@ -1,4 +1,4 @@
-"""Machines whose power goes, on user-mode Linux: what was there is there again, and a change is one or none."""
+"""Machines whose power goes, on user-mode Linux and in QEMU: what was there is there again, and a change is one or none."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 from site_around import Site
 from support.polling import eventually
-from support.uml_guests import UmlGuest
 
 from agent.errors import AgentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from image_fixtures import Machines
     from support.agents import Trust
+    from support.machines import Machine
 
 pytest_plugins = ["image_fixtures"]
 
@@ -33,7 +33,7 @@ _CHANGING = 150.0
 class Balancing:
     """A machine with a load balancer."""
 
-    def __init__(self, guest: UmlGuest, site: Site) -> None:
+    def __init__(self, guest: Machine, site: Site) -> None:
         self.guest, self.site = guest, site
 
     def put(self, port: int = 80, timeout: float = 600.0) -> None:
@@ -53,12 +53,12 @@ class Balancing:
             raise AssertionError(f"{error}\n{said}") from None
 
 
-@pytest.fixture(scope="module")
-def balancing(disk: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balancing]:
+@pytest.fixture(scope="module", params=["uml", "qemu"])
+def balancing(request: pytest.FixtureRequest, machines: Machines, trust: Trust) -> Iterator[Balancing]:
+    """One of each kind, one after the other."""
     with ExitStack() as stack:
         site = Site(stack, trust)
-        guest = UmlGuest(tmp_path_factory.mktemp("p"), disk, trust, "power", cloud=site.cloud, address="172.16.0.11")
-        stack.enter_context(guest)
+        guest = stack.enter_context(machines.make(request.param, site, "power", 11))
         guest.wait_for_agent()
         site.plug_vip(guest, "fa:16:3e:33:00:01", "192.0.2.20")
         site.plug_members(guest, "fa:16:3e:33:00:02", "10.0.0.20")
@@ -77,12 +77,12 @@ def test_switched_off_in_order_and_on_again(balancing: Balancing) -> None:
     guest.wait_until_settled()
     shell = guest.shell
     failed = shell.run("systemctl --failed --no-legend --plain").split("\n")
-    # This kernel has no nftables for IP; all else is as it should be.
+    # The kernel of user-mode Linux has no nftables for IP; all else is as it should be.
     assert [line for line in failed if line and "hydria" in line] == []
     assert guest.ask(lambda client: client.loadbalancers()) == [balancing.site.lb]
 
 
-@pytest.mark.parametrize("round_", range(5))
+@pytest.mark.parametrize("round_", range(3))
 def test_a_power_cut_in_the_middle_of_changes_leaves_an_old_or_a_new_one_whole(balancing: Balancing, round_: int) -> None:
     guest = balancing.guest
     balancing.put()
