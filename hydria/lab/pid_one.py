@@ -40,6 +40,7 @@ class FirstProcess:
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
         self._listener = listen(directory / f"{name}.sock")
+        self._essential: set[int] = set()
         self._verbs: dict[str, Callable[..., dict[str, Any]]] = {
             "run": self._run,
             "boot": self._boot,
@@ -49,7 +50,7 @@ class FirstProcess:
         }
 
     def serve(self) -> NoReturn:
-        """Goes on until it is killed."""
+        """Goes on until it is killed, or a program ends without which there is no machine."""
         woken, wake = os.pipe()
         for end in (woken, wake):
             os.set_blocking(end, False)
@@ -61,7 +62,8 @@ class FirstProcess:
             if woken in ready:
                 with suppress(BlockingIOError):
                     os.read(woken, 4096)
-            lay_to_rest()
+            if self._essential & lay_to_rest():
+                os._exit(0)  # below whoever made us, who is to know nothing of it
             if self._listener.fileno() in ready:
                 with self._listener.accept()[0] as asking:
                     asking.settimeout(10)
@@ -88,8 +90,13 @@ class FirstProcess:
         network: str | None = None,
         environment: dict[str, str] | None = None,
         given: list[int] | None = None,
+        *,
+        essential: bool = False,
     ) -> dict[str, Any]:
-        """Starts a program in a session of its own; its words go to the end of a file. It finds what it is `given` by DESCRIPTORS."""
+        """Starts a program in a session of its own; its words go to the end of a file. It finds what it is `given` by DESCRIPTORS.
+
+        With one that is `essential` the machine ends.
+        """
         failed, failing = os.pipe()
         if (pid := os.fork()) == 0:
             try:
@@ -103,6 +110,8 @@ class FirstProcess:
         with open(failed, "rb") as reading:  # noqa: PTH123 - a descriptor
             if reason := reading.read():
                 return {"error": f"{command[0]} cannot be started: {reason.decode()}"}
+        if essential:
+            self._essential.add(pid)
         return {"pid": pid}
 
     def _boot(self, name: str, places: dict[str, str] | None = None) -> dict[str, Any]:
@@ -230,11 +239,13 @@ def processes() -> list[dict[str, Any]]:
     return found
 
 
-def lay_to_rest() -> None:
-    """Has processes that have ended be no more."""
+def lay_to_rest() -> set[int]:
+    """Has children that have ended be no more; their ids."""
+    ended = set()
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            ended.add(pid)
+    return ended
 
 
 def _become(command: list[str], log: str, network: str | None, environment: dict[str, str]) -> NoReturn:

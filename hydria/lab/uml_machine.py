@@ -77,6 +77,8 @@ class UmlMachine:
             command=[*kernel, "--", "-m", "hydria.lab.uml_guest", str(self._files / _BOOT)],
             log=str(self._files / _CONSOLE),
             environment=uml.environment(self._files),
+            # A machine without its kernel is off.
+            essential=True,
         )
 
     def plug(self, cable: Cable) -> None:
@@ -98,7 +100,10 @@ class UmlMachine:
         identity = uuid.uuid4().hex
         asked, answered = (self._files / f"{each}{identity}.json" for each in (ASKED, ANSWERED))
         create_file(asked, json.dumps({"do": do, **words}).encode(), 0o600)
-        self._ask_monitor("cad")
+        try:
+            self._ask_monitor("cad")
+        except (SystemFault, OSError) as error:
+            raise CallError(f"{self._name} does not answer: {error}") from error
         until = time.monotonic() + _PATIENCE
         while not answered.exists():
             if time.monotonic() > until or not self._lab.runs(self._name):

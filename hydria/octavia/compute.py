@@ -25,7 +25,10 @@ _LOG = log.getLogger(__name__)
 
 
 class LabCompute(compute_base.ComputeBase):  # type: ignore[misc] # Octavia has no types
-    """Octavia calls it as `octavia.compute.compute_base.ComputeBase` says. All machines are alike: a flavor or an image makes no difference."""
+    """Octavia calls it as `octavia.compute.compute_base.ComputeBase` says.
+
+    A flavor says what a machine is made of; an image makes no difference.
+    """
 
     def __init__(self) -> None:
         directory = settings.lab_directory(cfg.CONF)
