@@ -15,11 +15,11 @@ from hydria.cli.lab_common import must_be_root, name_option
 from hydria.cli.octavia_python import python_with_octavia
 from hydria.cli.output import visible
 from hydria.cli.status_line import status_line
-from hydria.lab import uml
 from hydria.lab.keystone import ADMIN, SHELL, shell
 from hydria.lab.octavia_building import build
 from hydria.lab.octavia_plan import DRIVERS, MACHINES, MOST_MEMBERS, OctaviaPlan
 from hydria.lab.octavia_servers import servers
+from hydria.lab.uml_machine import why_not
 
 if TYPE_CHECKING:
     from hydria.cli.output import Output
@@ -114,7 +114,7 @@ def up(
     """
     must_be_root()
     began = time.monotonic()
-    if machines == "uml" and (reason := uml.why_not()):
+    if machines == "uml" and (reason := why_not()):
         raise SystemFault(reason)
     wanted = OctaviaPlan(
         name=name,

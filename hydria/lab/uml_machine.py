@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import sys
 import time
 import uuid
@@ -19,6 +20,7 @@ import msgspec
 
 from agent.errors import SystemFault
 from agent.files import create_file
+from agent.processes import ENVIRONMENT
 from hydria.lab import amphora as amphorae
 from hydria.lab import bridges, namespaces, uml
 from hydria.lab.calls import CallError
@@ -37,8 +39,16 @@ _BOOT, _NICS, _CONSOLE = "boot.json", "nics.json", "console.log"
 #: Where the kernel has its monitor, on the machine that it runs on.
 _MONITORS, _MONITOR = "/run/uml", "machine"
 _MEMORY = "384M"
+#: What there has to be besides the kernel, and the Debian package that brings it: what stands in for nft there is made of it.
+_IPTABLES, _PACKAGE = "iptables-legacy-restore", "iptables"
 #: Seconds for an answer of the first program, between two looks.
 _PATIENCE, _BETWEEN = 60.0, 0.02
+
+
+def why_not() -> str | None:
+    """The reason why there can be none on this machine; None where there can."""
+    missing = None if shutil.which(_IPTABLES, path=ENVIRONMENT["PATH"]) else f"{_IPTABLES} is not installed (Debian: {_PACKAGE})"
+    return uml.why_not() or missing
 
 
 class UmlMachine:
@@ -49,8 +59,8 @@ class UmlMachine:
         self._places: dict[str, str] = {}
 
     def switch_on(self, places: Mapping[str, str]) -> None:
-        """See `Machine`. Raises SystemFault where there is no such kernel."""
-        if reason := uml.why_not():
+        """See `Machine`. Raises SystemFault where there can be none."""
+        if reason := why_not():
             raise SystemFault(reason)
         amphorae.switch_on(self._lab, self._name)
         self._places = dict(places)
