@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -23,26 +24,32 @@ if TYPE_CHECKING:
 
 #: Seconds for servers to say how they are, or to be rid of a lab.
 _PATIENCE = 120.0
+#: Bytes of what marks a lab's own.
+_TOKEN = 8
 #: What a process ends with that has found servers to be other than wanted.
 REFUSED = 3
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of them in a lab's directory: `python` is Octavia's interpreter, which has what speaks to them."""
+    """What is kept of them in a lab's directory: `python` is Octavia's interpreter, which has what speaks to them; `token` marks what is this lab's."""
 
     servers: Servers
     python: str
+    token: str
 
 
 def take(directory: Path, servers: Servers, python: str) -> None:
     """Has them be this lab's, if they are nobody's, and keeps what they are. Raises ConflictError, SystemFault, OSError."""
-    wanted = Given(servers=servers, python=python)
+    wanted = Given(servers=servers, python=python, token=secrets.token_hex(_TOKEN))
+    # Before there is anything: whoever is killed meanwhile has left what can be found, and what is not marked so is not touched.
+    create_file(directory / SERVERS, msgspec.json.encode(wanted), 0o600)
     done = _asked(wanted, "take", directory.name)
+    if done.returncode != 0:
+        (directory / SERVERS).unlink()
     if done.returncode == REFUSED:
         raise ConflictError(done.stderr.strip())
     if done.returncode != 0:
         raise SystemFault(f"the servers that were named cannot be used: {done.stderr.strip()[-1000:]}")
-    create_file(directory / SERVERS, msgspec.json.encode(wanted), 0o600)
 
 
 def given(directory: Path) -> Given:
@@ -50,7 +57,7 @@ def given(directory: Path) -> Given:
     try:
         return msgspec.json.decode((directory / SERVERS).read_bytes(), type=Given)
     except FileNotFoundError:
-        return Given(servers=Servers(), python="")
+        return Given(servers=Servers(), python="", token="")
 
 
 def leave(directory: Path) -> None:
@@ -70,7 +77,7 @@ def leave(directory: Path) -> None:
 
 def _asked(wanted: Given, what: Literal["take", "leave"], name: str) -> subprocess.CompletedProcess[str]:
     """Passwords are told where nobody sees them."""
-    command = [wanted.python, "-W", "ignore", "-m", "hydria.octavia.control.given", what, name]
+    command = [wanted.python, "-W", "ignore", "-m", "hydria.octavia.control.given", what, name, wanted.token]
     return subprocess.run(
         command, input=msgspec.json.encode(wanted.servers).decode(), capture_output=True, text=True, check=False, timeout=_PATIENCE
     )

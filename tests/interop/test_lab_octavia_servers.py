@@ -70,14 +70,14 @@ def test_a_database_that_is_not_empty_is_somebodys(tmp_path: Path) -> None:
     made = (
         "import sys; from hydria.octavia.control.given import *\n"
         f"servers = Servers(db={url!r})\n"
-        "take(servers, 'one')\n"
-        "try: take(servers, 'two')\n"
-        "except Refused as error: print(error)\n"
-        "leave(servers, 'two')\n"
-        "try: take(servers, 'three')\n"
-        "except Refused as error: print(error)\n"
-        "leave(servers, 'one'); take(servers, 'four')\n"
+        "one, two, three = Lab('lab', '1'), Lab('lab', '2'), Lab('other', '3')\n"
+        "take(servers, one)\n"
+        "for each in (two, three):\n"
+        "    try: take(servers, each)\n"
+        "    except Refused as error: print(error)\n"
+        "    leave(servers, each)\n"
+        "leave(servers, one); take(servers, two)\n"
     )
     said = subprocess.run([PYTHON, "-W", "ignore", "-c", made], cwd=ROOT, text=True, capture_output=True, check=True).stdout.splitlines()
     assert len(said) == 2
-    assert all(f"is not empty: there is {MARK}, of the lab one" in each for each in said), said
+    assert all(f"is not empty: there is {MARK}, of the lab lab;" in each for each in said), said
