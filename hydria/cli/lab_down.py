@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.errors import NotFoundError
+from agent.errors import NotFoundError, SystemFault
 from hydria.cli import FINE
 from hydria.cli.inputs import json_option
 from hydria.cli.lab_common import must_be_root, name_option
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 def down(output: Output, *, name: str, every: bool) -> int:
     """End a lab and remove all that there is of it, also what a broken-off `hydria lab up` has left."""
     must_be_root()
-    ended = [one for one in (record.names() if every else [name]) if record.end(one)]
+    ended, left = [], []
+    for one in record.names() if every else [name]:
+        try:
+            if record.end(one):
+                ended.append(one)
+        except SystemFault as error:  # the others are to end as well
+            left.append(str(error))
+    if left:
+        raise SystemFault("; ".join(left))
     if not ended and not every:
         raise NotFoundError(f"there is no lab {name}")
     if output.json:

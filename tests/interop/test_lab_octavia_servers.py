@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from octavia_process import PYTHON
 from support.labs import lab_name, left_of
 
 from hydria.lab import record
+from hydria.lab.octavia_given import Given
+from hydria.lab.octavia_servers import SERVERS, servers
 from hydria.octavia.control.given import MARK
 
 if TYPE_CHECKING:
@@ -62,6 +65,20 @@ def test_a_server_that_does_not_answer_is_told_and_nothing_is_left(name: str, op
     assert "the servers that were named cannot be used" in said
     assert "refused" in said
     assert "secret" not in said
+
+
+def test_what_is_left_in_a_server_that_does_not_answer_is_told(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    directory = record.begin(name)
+    wanted = servers(f"postgresql://u:secret@127.0.0.1:{port}/n", None, None)
+    (directory / SERVERS).write_bytes(msgspec.json.encode(Given(servers=wanted, python=str(PYTHON), token="t")))
+    done = subprocess.run(
+        [sys.executable, "-m", "hydria", "lab", "down", "--name", name], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, left_of(name)) == (3, [])
+    assert f"has ended, but what it had in postgresql+psycopg2://127.0.0.1:{port}/n may still be there" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_a_database_that_is_not_empty_is_somebodys(tmp_path: Path) -> None:
