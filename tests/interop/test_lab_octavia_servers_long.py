@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from octavia_cloud import User, UserError, octavia_lab
 from octavia_process import PYTHON
@@ -13,7 +14,7 @@ from support.servers import lacking, mariadb, postgresql, rabbitmq, redis
 
 from agent.errors import ConflictError
 from hydria.lab import keystone, octavia_given
-from hydria.lab.octavia_servers import Servers, servers
+from hydria.lab.octavia_servers import SERVERS, Servers, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,24 @@ def assert_empty(named: Servers, directory: Path) -> None:
     """A lab finds nothing in them, and leaves nothing."""
     octavia_given.take(directory, named, str(PYTHON))
     octavia_given.leave(directory)
+
+
+def test_nobody_takes_or_empties_what_is_another_labs(transport: str, tmp_path: Path) -> None:
+    with redis() as board:
+        named = servers(None, transport, board)
+        # The same name, on another machine.
+        own, other = (tmp_path / where / "lab" for where in ("here", "there"))
+        for each in (own, other):
+            each.mkdir(parents=True)
+        octavia_given.take(own, named, str(PYTHON))
+        (other / SERVERS).write_bytes(msgspec.json.encode(msgspec.structs.replace(octavia_given.given(own), token="other")))
+        octavia_given.leave(other)
+        (other / SERVERS).unlink()
+        for each in (Servers(transport=transport), Servers(transport=transport, jobboard=board)):
+            with pytest.raises(ConflictError, match="is somebody's"):
+                octavia_given.take(other, each, str(PYTHON))
+        octavia_given.leave(own)
+        assert_empty(named, other)
 
 
 def test_postgresql_and_rabbitmq(transport: str, tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ class _Transport:
             with connection.channel() as channel:
                 channel.queue_declare(MARK, durable=True, auto_delete=False)
                 # In the queue is whose it is.
-                channel.basic_publish(channel.prepare_message(str(self._lab)), routing_key=MARK)
+                channel.basic_publish(
+                    channel.prepare_message(str(self._lab).encode(), content_encoding="binary"), exchange="", routing_key=MARK
+                )
 
     def leave(self) -> None:
         with self._connected() as connection:
