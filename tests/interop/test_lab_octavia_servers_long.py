@@ -76,8 +76,8 @@ def test_nobody_takes_or_empties_what_is_another_labs(transport: str, tmp_path: 
         named = servers(None, transport, board)
         # The same name, on another machine.
         own, other = (tmp_path / where / "lab" for where in ("here", "there"))
-        for each in (own, other):
-            each.mkdir(parents=True)
+        for directory in (own, other):
+            directory.mkdir(parents=True)
         octavia_given.take(own, named, str(PYTHON))
         (other / SERVERS).write_bytes(msgspec.json.encode(msgspec.structs.replace(octavia_given.given(own), token="other")))
         octavia_given.leave(other)
