@@ -87,7 +87,7 @@ def test_an_amphora_with_its_own_kernel_from_its_first_to_its_last_moment(octavi
 
         # Its processes are not of this kernel, and fail all the same.
         kill_program(place.lab, server.machine, "agent")
-        assert not answers(client)
+        eventually(lambda: not answers(client), "an agent that is dead")
 
     # A machine whose kernel has ended is off.
     place.lab.call(server.machine, "signal", number=signal.SIGKILL, names=["linux.uml"])
