@@ -1,4 +1,4 @@
-"""Two machines of the image on one segment, on user-mode Linux: one has the VIP, and when its power is gone the other has it."""
+"""Two machines of the image on one segment, on user-mode Linux and in QEMU: one has the VIP, and when its power is gone the other has it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from site_around import VIP, Site
 from support.polling import eventually
-from support.uml_guests import UmlGuest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from image_fixtures import Machines
     from support.agents import Trust
+    from support.machines import Machine
 
 pytest_plugins = ["image_fixtures"]
 
@@ -25,7 +25,7 @@ PRIORITIES = {"a": 100, "b": 90}
 
 
 class Pair:
-    def __init__(self, site: Site, guests: dict[str, UmlGuest]) -> None:
+    def __init__(self, site: Site, guests: dict[str, Machine]) -> None:
         self.site, self.guests = site, guests
 
     def target(self, name: str) -> dict[str, Any]:
@@ -45,22 +45,24 @@ class Pair:
     def holds(self, name: str) -> bool:
         return f"{VIP}/" in self.guests[name].ip("address show dev eth1")
 
+    def holder(self) -> str | None:
+        """Who has the VIP, while it is one alone."""
+        holders = [name for name in self.guests if self.holds(name)]
+        return holders[0] if len(holders) == 1 else None
+
     def serves(self) -> bool:
         with suppress(OSError):
             return self.site.http() == 200
         return False
 
 
-@pytest.fixture(scope="module")
-def pair(disk: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+@pytest.fixture(scope="module", params=["uml", "qemu"])
+def pair(request: pytest.FixtureRequest, machines: Machines, trust: Trust) -> Iterator[Pair]:
     with ExitStack() as stack:
         site = Site(stack, trust)
-        guests: dict[str, UmlGuest] = {}
+        guests: dict[str, Machine] = {}
         for number, name in enumerate(ADDRESSES):
-            address = f"172.16.0.{number + 21}"
-            place = tmp_path_factory.mktemp(name)
-            guest = UmlGuest(place, disk, trust, f"pair-{name}", cloud=site.cloud, address=address, topology="ACTIVE_STANDBY")
-            guests[name] = stack.enter_context(guest)
+            guests[name] = guest = stack.enter_context(machines.make(request.param, site, f"{name}-pair", number + 21, "ACTIVE_STANDBY"))
             guest.wait_for_agent()
             site.plug_vip(guest, f"fa:16:3e:22:{number:02x}:01", ADDRESSES[name])
             site.plug_members(guest, f"fa:16:3e:22:{number:02x}:02", f"10.0.0.2{number + 1}")
@@ -71,13 +73,17 @@ def pair(disk: Path, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_the_vip_moves_when_the_power_of_its_machine_is_gone_and_comes_back(pair: Pair) -> None:
-    eventually(lambda: pair.holds("a") and not pair.holds("b"), "the VIP at the first", 180.0)
+    # The first, for the most part. But emulated machines' clocks go at different paces where others use this one, and the second may not hear
+    # the first for what it takes for three seconds.
+    first = eventually(pair.holder, "one machine with the VIP", 300.0)
+    assert first is not None
+    [second] = pair.guests.keys() - {first}
     eventually(pair.serves, "an answer", 120.0)
-    pair.guests["a"].cut_power()
-    eventually(lambda: pair.holds("b"), "the VIP at the second", 120.0)
-    eventually(pair.serves, "an answer of the second", 120.0)
-    pair.guests["a"].power_on()
-    pair.guests["a"].wait_for_agent()
+    pair.guests[first].cut_power()
+    eventually(lambda: pair.holds(second), "the VIP at the other", 300.0)
+    eventually(pair.serves, "an answer of the other", 120.0)
+    pair.guests[first].power_on()
+    pair.guests[first].wait_for_agent()
     # A master that comes back does not take the VIP from one that has it (Octavia's `nopreempt`), or does, where it was told so; in either case
     # one machine alone has it.
-    eventually(lambda: [pair.holds(name) for name in pair.guests].count(True) == 1 and pair.serves(), "one machine with the VIP", 180.0)
+    eventually(lambda: pair.holder() is not None and pair.serves(), "one machine with the VIP", 300.0)
