@@ -36,7 +36,8 @@ class DatagramBackend:
             self._socket = socket.socket(family_of(self.address), socket.SOCK_DGRAM)
             self._socket.bind((self.address, self.port))
             self.port = self._socket.getsockname()[1]
-            threading.Thread(target=self._serve, args=(self._socket,), name=f"{self.name}-{self.port}", daemon=True).start()
+            self._thread = threading.Thread(target=self._serve, args=(self._socket,), name=f"{self.name}-{self.port}", daemon=True)
+            self._thread.start()
 
     def refuse(self) -> None:
         """Has nobody be at the port: who asks is told so by the kernel (ICMP)."""
@@ -44,6 +45,8 @@ class DatagramBackend:
         if bound is not None:
             with suppress(OSError):  # it has no peer, and its thread wakes up all the same
                 bound.shutdown(socket.SHUT_RDWR)
+            # As long as that waits there, the port takes datagrams that nobody answers.
+            self._thread.join()
             bound.close()
 
     def _serve(self, bound: socket.socket) -> None:
