@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.polling import eventually
+from support.polling import eventually, settled
 from support.programs import AMPHORA, Programs, amphora, kill_everything
 
 from agent.amphora_additions import peer_name
@@ -591,7 +591,7 @@ def test_an_agent_killed_at_any_moment_leaves_one_haproxy_that_serves(serving: P
             assert f"string {answer(after)}\n" in loaded
             assert not after.haproxies.generations(LB).undecided()
             cfg = str(after.paths.loading(LB))
-            eventually(lambda: sum(cfg in line for line in processes_of(haproxy)) == 2, "one master and one worker are left")
+            settled(lambda: len(processes_with(cfg)), 2, "the number of HAProxy's processes, a master and a worker,")
             after.haproxies.upload(AMPHORA, LB, configuration(after, "finally"))
             after.haproxies.reload(LB)
             assert answer(after) == "finally"
@@ -599,14 +599,15 @@ def test_an_agent_killed_at_any_moment_leaves_one_haproxy_that_serves(serving: P
     assert asked.answered > 100
 
 
-def processes_of(haproxy: Haproxy) -> list[str]:
+def processes_with(words: str) -> list[str]:
+    """The command lines that have these words."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode() if entry.name.isdigit() else ""
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if line.startswith(str(haproxy.binary)):
+        if words in line:
             found.append(line)
     return found
 
