@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from agent import program_names
+from agent.clock import wait_until
 from agent.configuration import directory
 from agent.errors import AgentError, DeadlineExceeded, RejectedByHaproxy, SocketFault
 from agent.files import remove_file, replace_file
@@ -39,6 +40,8 @@ _SERVE_DEADLINE = 40.0
 _COME_UP_DEADLINE = 10.0
 #: Seconds that HAProxy may take to say how it is.
 _ANSWER_DEADLINE = 3.0
+#: For a process that does not answer to have ended.
+_ENDING_DEADLINE = 2.0
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -145,7 +148,9 @@ class HaproxyProcess:
         try:
             self._running().reload(_SERVE_DEADLINE)
         except AgentError as error:
-            if pid is not None and self.pid() == pid:
+            # One that is killed has no sockets any more a moment before it is seen to have ended.
+            patience = _ENDING_DEADLINE if isinstance(error, SocketFault) else 0
+            if pid is not None and not wait_until(lambda: self.pid() != pid, patience, self._clock):
                 raise
             _LOG.error("haproxy ended at a reload", loadbalancer=self.lb, error=str(error))
             return False

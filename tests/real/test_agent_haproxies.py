@@ -409,6 +409,24 @@ def test_one_that_does_not_survive_a_reload_comes_back(serving: Programs, fine: 
     assert not serving.haproxies.generations(LB).undecided()
 
 
+def test_one_that_has_no_socket_any_more_is_given_the_time_to_end(serving: Programs) -> None:
+    """A process that is killed is without its sockets before it is seen to have ended."""
+    master = pid(serving)
+    ending = threading.Timer(0.5, os.kill, (master, signal.SIGKILL))
+
+    def vanish(_lb: str, word: str) -> None:
+        if word == "load":
+            serving.paths.master_socket(LB).unlink()
+            ending.start()
+
+    serving.steps.append(vanish)
+    serving.haproxies.upload(AMPHORA, LB, configuration(serving, "second"))
+    serving.haproxies.reload(LB)
+    ending.join()
+    assert pid(serving) != master
+    assert answer(serving) == "second"
+
+
 def test_what_is_uploaded_before_a_crash_is_settled_is_loaded_next(serving: Programs) -> None:
     """An agent that starts answers before all is in order."""
 
