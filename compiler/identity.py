@@ -15,6 +15,8 @@ from compiler.graph import Listener, LoadBalancer, Node, Pool
 from compiler.ring_ids import PLACES, place_of
 from fastpath.places import is_place, places_for
 
+#: Characters of a UUID.
+_UUID_LENGTH = 36
 _NAMESPACE = uuid.UUID("a4f1d2c8-7d0b-5e63-9f0a-3a1c52b7e9d4")
 
 
@@ -91,7 +93,7 @@ def server_ids(members: Iterable[str], previous: Mapping[str, int] | None = None
     assigned = _kept(wanted, previous) if previous else {}
     taken = set(assigned.values())
     rest = [member for member in wanted if member not in assigned] if assigned else wanted
-    first = places_for([int(member[-5:], 16) for member in rest])
+    first = places_for("".join(rest).encode(), _UUID_LENGTH)
     wished = set(first)
     if not taken and len(wished) == len(first):  # the usual case
         return dict(zip(rest, first, strict=True))

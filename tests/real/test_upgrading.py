@@ -5,6 +5,7 @@ Release 3.0 hashes server ids, 2.6 does not. Each serves the same graph at an ad
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from agent.haproxy import Haproxy
 
-#: Both have the same VIPs, which two processes on one machine cannot bind: each listens at its own address instead.
-ADDRESSES = ("127.0.0.61", "127.0.0.62")
+#: Both have the same VIPs, which two processes on one machine cannot bind: each listens at its own address instead. So do tests at the same time.
+ADDRESSES = tuple(f"127.0.{60 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])}.{place}" for place in (1, 2))
 CLIENTS = [f"127.{second}.{third}.9" for second in (1, 90) for third in range(250)]
 NAMES = [f"m{number}" for number in range(8)]
 
