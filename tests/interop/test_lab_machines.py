@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from agent.client import AgentClient
 
-# With an open fault, see docs/octavia-lab.md: once in some ten times that kernel stands still when a cable has been pulled out.
+# With an open fault, see docs/octavia-lab.md: now and then that kernel stands still when a cable has been pulled out.
 pytestmark = pytest.mark.slow
 
 #: Seconds. A kernel has to start on a kernel, and Python on that.
